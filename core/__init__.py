@@ -1,0 +1,1 @@
+"""The words every floor uses. Imports nothing of ours."""

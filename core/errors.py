@@ -1,0 +1,104 @@
+"""Expected failures: a stable code, a sentence for a person, and what to do next."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+
+class ErrorCode(StrEnum):
+    """Every expected failure, by a name that never changes."""
+
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    FORBIDDEN = "FORBIDDEN"
+    NOT_FOUND = "NOT_FOUND"
+    INPUT_INVALID = "INPUT_INVALID"
+    CARD_NUMBER_REFUSED = "CARD_NUMBER_REFUSED"
+    IDEMPOTENCY_KEY_INVALID = "IDEMPOTENCY_KEY_INVALID"
+    IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
+    AMOUNT_INVALID = "AMOUNT_INVALID"
+    AMOUNT_TOO_PRECISE = "AMOUNT_TOO_PRECISE"
+    AMOUNT_TOO_SMALL = "AMOUNT_TOO_SMALL"
+    AMOUNT_TOO_LARGE = "AMOUNT_TOO_LARGE"
+    CURRENCY_NOT_SUPPORTED = "CURRENCY_NOT_SUPPORTED"
+    CREATOR_NOT_ACTIVE = "CREATOR_NOT_ACTIVE"
+    CREATOR_EXISTS = "CREATOR_EXISTS"
+    HANDLE_TAKEN = "HANDLE_TAKEN"
+    SELF_TIP = "SELF_TIP"
+    SELF_PURCHASE = "SELF_PURCHASE"
+    PRODUCT_NOT_ACTIVE = "PRODUCT_NOT_ACTIVE"
+    OUT_OF_STOCK = "OUT_OF_STOCK"
+    PAYMENT_DECLINED = "PAYMENT_DECLINED"
+    PAYMENT_IN_PROGRESS = "PAYMENT_IN_PROGRESS"
+    PAYMENT_NOT_CONFIRMABLE = "PAYMENT_NOT_CONFIRMABLE"
+    PAYMENT_NOT_CANCELABLE = "PAYMENT_NOT_CANCELABLE"
+    PROVIDER_UNAVAILABLE = "PROVIDER_UNAVAILABLE"
+    LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
+    INTERNAL = "INTERNAL"
+
+    @property
+    def next_action(self) -> "NextAction":
+        """What a client does about it."""
+        return _NEXT_ACTIONS.get(self, NextAction.FIX_INPUT)
+
+
+class NextAction(StrEnum):
+    """What a client does about a failure."""
+
+    FIX_INPUT = "FIX_INPUT"
+    SIGN_IN = "SIGN_IN"
+    RETRY_SAME_KEY = "RETRY_SAME_KEY"
+    USE_NEW_KEY = "USE_NEW_KEY"
+    OTHER_METHOD = "OTHER_METHOD"
+    WAIT = "WAIT"
+    NONE = "NONE"
+
+
+_NEXT_ACTIONS = {
+    ErrorCode.UNAUTHENTICATED: NextAction.SIGN_IN,
+    ErrorCode.FORBIDDEN: NextAction.SIGN_IN,
+    ErrorCode.IDEMPOTENCY_KEY_REUSED: NextAction.USE_NEW_KEY,
+    ErrorCode.CREATOR_NOT_ACTIVE: NextAction.NONE,
+    ErrorCode.CREATOR_EXISTS: NextAction.NONE,
+    ErrorCode.SELF_TIP: NextAction.NONE,
+    ErrorCode.SELF_PURCHASE: NextAction.NONE,
+    ErrorCode.PRODUCT_NOT_ACTIVE: NextAction.NONE,
+    ErrorCode.OUT_OF_STOCK: NextAction.NONE,
+    ErrorCode.PAYMENT_DECLINED: NextAction.OTHER_METHOD,
+    ErrorCode.PAYMENT_IN_PROGRESS: NextAction.WAIT,
+    ErrorCode.PAYMENT_NOT_CONFIRMABLE: NextAction.NONE,
+    ErrorCode.PAYMENT_NOT_CANCELABLE: NextAction.NONE,
+    ErrorCode.PROVIDER_UNAVAILABLE: NextAction.RETRY_SAME_KEY,
+    ErrorCode.INTERNAL: NextAction.RETRY_SAME_KEY,
+}
+
+
+class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an accident
+    """An expected failure on its way to the client.
+
+    ``path`` names the input field it speaks of, below ``input``. ``data`` holds what a client needs to
+    recover (units as the typed error says). A ``transient`` refusal says nothing about the request itself,
+    so it is never stored under its idempotency key.
+    """
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        message: str,
+        *,
+        path: tuple[str, ...] = (),
+        data: Mapping[str, Any] | None = None,
+        transient: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.path = path
+        self.data = dict(data or {})
+        self.transient = transient
+
+
+def not_found(what: str, *path: str) -> Refused:
+    """Return the refusal for an object that isn't there, or that the viewer may not know is there."""
+    return Refused(
+        ErrorCode.NOT_FOUND, f"There is no such {what}. Check the id that was sent.", path=path
+    )
