@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
+from typing import Final
 
 from core.errors import ErrorCode, Refused
+
+_LEDGER_DIGITS: Final = 38  # numeric(38,0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,8 @@ class Money:
     @property
     def amount(self) -> Decimal:
         """The amount in the currency's main unit, exactly, with all its decimals."""
-        return Decimal(self.minor).scaleb(-self.currency.exponent)
+        sign, digits, _ = Decimal(self.minor).as_tuple()
+        return Decimal((sign, digits, -self.currency.exponent))
 
 
 _declared: dict[str, Currency] = {}
@@ -69,25 +73,24 @@ def parse(amount: Decimal, code: str) -> Money:
     """
     known = currency(code)
     if not amount.is_finite() or amount <= 0:
-        raise Refused(
-            ErrorCode.AMOUNT_INVALID, "Send an amount greater than zero.", path=("amount", "amount")
-        )
-    if amount.adjusted() + known.exponent >= 38:  # noqa: PLR2004 - the ledger's numeric(38,0)
-        raise Refused(
-            ErrorCode.AMOUNT_TOO_LARGE, "Send a smaller amount.", path=("amount", "amount")
-        )
-    try:
-        minor = amount.scaleb(known.exponent)
-        whole = minor.to_integral_exact() if minor == minor.to_integral_value() else None
-    except InvalidOperation:
-        whole = None
-    if whole is None:
-        raise Refused(
+        raise _bad_amount(ErrorCode.AMOUNT_INVALID, "Send an amount greater than zero.")
+    if amount.adjusted() + known.exponent >= _LEDGER_DIGITS:
+        raise _bad_amount(ErrorCode.AMOUNT_TOO_LARGE, "Send a smaller amount.")
+    _, digits, exponent = amount.as_tuple()
+    # Whole-number arithmetic: Decimal's own would round beyond its context's 28 digits.
+    shift = int(exponent) + known.exponent
+    coefficient = int("".join(map(str, digits)))
+    minor, rest = (coefficient * 10**shift, 0) if shift >= 0 else divmod(coefficient, 10**-shift)
+    if rest:
+        raise _bad_amount(
             ErrorCode.AMOUNT_TOO_PRECISE,
             f"{known.code} has {known.exponent} decimals. Send an amount with no more than that.",
-            path=("amount", "amount"),
         )
-    return Money(int(whole), known)
+    return Money(minor, known)
+
+
+def _bad_amount(code: ErrorCode, message: str) -> Refused:
+    return Refused(code, message, path=("amount", "amount"))
 
 
 def allocate(total: int, weights: Sequence[int]) -> list[int]:
