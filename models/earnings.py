@@ -1,0 +1,25 @@
+"""What creators earned, by day."""
+
+from typing import ClassVar
+
+from tortoise import fields
+from tortoise.models import Model
+
+from models.fields import AmountField
+
+
+class EarningDay(Model):
+    """The net captured for a creator on one UTC day from one source, added up in the settling transaction."""
+
+    id = fields.BigIntField(primary_key=True)
+    creator = fields.ForeignKeyField("models.Creator", related_name=False, on_delete=fields.RESTRICT)
+    currency = fields.TextField()
+    day = fields.DateField()
+    source = fields.TextField()
+    net = AmountField()
+    payments = fields.IntField()
+
+    rules: ClassVar = ("one_row_per_creator_day_and_source", "earning_source_is_known")
+
+    class Meta:
+        table = "earning_days"

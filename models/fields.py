@@ -1,0 +1,21 @@
+"""Column types the ORM does not know."""
+
+from typing import Any
+
+from tortoise import fields
+from tortoise.fields.base import Field
+
+
+class AmountField(fields.DecimalField):
+    """An amount in the smallest unit of its row's currency: numeric(38,0), as in the ledger."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("max_digits", 38)
+        kwargs.setdefault("decimal_places", 0)
+        super().__init__(**kwargs)
+
+
+class TransactionIdField(Field[int], int):
+    """The id of the transaction that wrote a row (xid8). Set by the database, compared there, never read."""
+
+    SQL_TYPE = "xid8"

@@ -1,0 +1,14 @@
+"""The one order in which rows are locked, so that no two transactions can wait for each other.
+
+1. requests (by the unique key's insertion)
+2. products, by id
+3. payments, by id
+4. purchases, by payment id
+5. earning_days, by creator, currency, day, source
+6. ledger accounts, inside the ledger's own function, last
+"""
+
+LOCK_PAYMENTS = """
+    select * from payments where id = any($1::uuid[]) order by id for no key update
+"""
+"""Lock payments in order. Parameters: ids uuid[]."""

@@ -1,0 +1,34 @@
+"""What creators sell."""
+
+from typing import ClassVar
+
+from tortoise import fields
+from tortoise.models import Model
+
+from models.fields import AmountField
+
+
+class Product(Model):
+    """Something sold at one price. ``stock`` is how many are left to reserve; NULL means without limit."""
+
+    id = fields.UUIDField(primary_key=True)
+    creator = fields.ForeignKeyField("models.Creator", related_name=False, on_delete=fields.RESTRICT)
+    title = fields.TextField()
+    description = fields.TextField(null=True)
+    price = AmountField()
+    currency = fields.TextField()
+    stock = fields.IntField(null=True)
+    state = fields.TextField()
+    created_at = fields.DatetimeField()
+    updated_at = fields.DatetimeField()
+
+    rules: ClassVar = (
+        "price_is_positive",
+        "stock_never_negative",
+        "product_state_is_known",
+        "product_title_not_empty",
+        "product_currency_is_declared",
+    )
+
+    class Meta:
+        table = "products"
