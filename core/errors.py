@@ -72,7 +72,7 @@ _NEXT_ACTIONS = {
 }
 
 
-class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an accident
+class Refused(Exception):  # ruff: ignore[error-suffix-on-exception-name] - a refusal is an answer, not an accident
     """An expected failure on its way to the client.
 
     ``path`` names the input field it speaks of, below ``input``. ``data`` holds what a client needs to
@@ -99,6 +99,4 @@ class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an acciden
 
 def not_found(what: str, *path: str) -> Refused:
     """Return the refusal for an object that isn't there, or that the viewer may not know is there."""
-    return Refused(
-        ErrorCode.NOT_FOUND, f"There is no such {what}. Check the id that was sent.", path=path
-    )
+    return Refused(ErrorCode.NOT_FOUND, f"There is no such {what}. Check the id that was sent.", path=path)

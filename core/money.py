@@ -80,8 +80,12 @@ def parse(amount: Decimal, code: str) -> Money:
     # Whole-number arithmetic: Decimal's own would round beyond its context's 28 digits.
     shift = int(exponent) + known.exponent
     coefficient = int("".join(map(str, digits)))
-    minor, rest = (coefficient * 10**shift, 0) if shift >= 0 else divmod(coefficient, 10**-shift)
-    if rest:
+    # No power is taken of an exponent beyond the digits there are: 1E-999999999 is an input, too.
+    too_fine = -shift > len(digits)
+    minor, rest = (
+        (coefficient * 10**shift, 0) if shift >= 0 else divmod(coefficient, 1 if too_fine else 10**-shift)
+    )
+    if too_fine or rest:
         raise _bad_amount(
             ErrorCode.AMOUNT_TOO_PRECISE,
             f"{known.code} has {known.exponent} decimals. Send an amount with no more than that.",

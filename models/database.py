@@ -1,0 +1,91 @@
+"""Connections to PostgreSQL: one pool that can only read, one that writes, and transactions handed down."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+from tortoise.backends.asyncpg.client import TransactionWrapper
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+    Pool = asyncpg.Pool[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+    Pool = asyncpg.Pool
+
+APP_ROLE = "comptoir_app"
+"""The database role the application acts as; migrations grant it what it needs and no more."""
+
+
+class OrmConnection(TransactionWrapper):
+    """Lets models write on a connection whose transaction is ours: pass it as ``using_db``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = asyncio.Lock()
+        self.log = logging.getLogger("tortoise.db_client")
+        self.connection_name = "write"
+        self.transaction = None
+        self._finalized = False
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """An open transaction, passed down explicitly to whatever writes in it."""
+
+    connection: Connection
+
+    @property
+    def orm(self) -> OrmConnection:
+        """The same connection for models: ``model.save(using_db=transaction.orm)``."""
+        return OrmConnection(self.connection)
+
+
+async def _keep_as_it_is(_: Any) -> None:
+    """Stand in for the pool's reset on release: nothing here leaves state behind, and it costs a round trip."""
+
+
+class Database:
+    """The process's connections. ``reader`` refuses to write; ``writer`` is for transactions."""
+
+    def __init__(self, reader: Pool, writer: Pool) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    @classmethod
+    async def connect(
+        cls, dsn: str, *, readers: int = 8, writers: int = 16, role: str = APP_ROLE
+    ) -> "Database":
+        """Open both pools. Raises ``OSError`` or ``asyncpg.PostgresError`` when the server cannot be reached."""
+        reader = await _pool(dsn, readers, {"role": role, "default_transaction_read_only": "on"})
+        try:
+            writer = await _pool(dsn, writers, {"role": role})
+        except BaseException:
+            await reader.close()
+            raise
+        return cls(reader, writer)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Open a transaction: committed when the block ends well, rolled back otherwise."""
+        async with self.writer.acquire() as connection, connection.transaction():
+            yield Transaction(connection)
+
+    async def close(self) -> None:
+        """Close both pools, waiting for what is under way."""
+        await self.reader.close()
+        await self.writer.close()
+
+
+async def _pool(dsn: str, size: int, settings: dict[str, str]) -> Pool:
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=1,
+        max_size=size,
+        reset=_keep_as_it_is,
+        server_settings={"application_name": "comptoir", "timezone": "UTC", **settings},
+    )

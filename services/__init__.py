@@ -1,0 +1,1 @@
+"""Use cases, one file per noun: the only place that opens transactions."""
