@@ -15,6 +15,7 @@ class Payment(Model):
     facts (``provider_state`` at ``provider_state_at``, ``authorized``, ``captured``, ``decline_code``) and
     ``reconciling``. ``sequence`` is the number of its last event. While ``calling_until`` is ahead somebody
     is talking to the provider; once it has passed, nobody knows how that ended and the sweeper looks it up.
+    ``attempt_id`` names the last confirmation, at the provider as well.
     """
 
     id = fields.UUIDField(primary_key=True)
@@ -42,7 +43,7 @@ class Payment(Model):
     decline_code = fields.TextField(null=True)
     action_url = fields.TextField(null=True)
     reconciling = fields.BooleanField()
-    attempt = fields.IntField()
+    attempt_id = fields.UUIDField(null=True)
     calling_until = fields.DatetimeField(null=True)
     created_at = fields.DatetimeField()
     updated_at = fields.DatetimeField()

@@ -164,7 +164,7 @@ class Migration(migrations.Migration):
                 ('decline_code', fields.TextField(null=True, unique=False)),
                 ('action_url', fields.TextField(null=True, unique=False)),
                 ('reconciling', fields.BooleanField()),
-                ('attempt', fields.IntField()),
+                ('attempt_id', fields.UUIDField(null=True)),
                 ('calling_until', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
                 ('created_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
                 ('updated_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),

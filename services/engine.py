@@ -1,0 +1,43 @@
+"""What every use case works with: connections, the ledger's chart, the payment provider, the bus."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from core.viewer import Viewer
+from ledger import Accounts
+from models.database import Database
+from providers.payments.base import Fact, PaymentProvider
+from services.bus import Bus
+
+
+class Settle(Protocol):
+    """Fold what the provider answered into the payments it speaks of; see ``services.settlement``."""
+
+    def __call__(
+        self, engine: "Engine", facts: Sequence[Fact], *, look_up_at: datetime | None
+    ) -> Awaitable[None]: ...
+
+
+@dataclass(slots=True)
+class Engine:
+    """The parts of a running process that use cases share.
+
+    ``settle`` is handed in because settlement knows the nouns and the nouns may not know settlement.
+    ``relay_wake`` tells a relay in this process that there is something to take.
+    """
+
+    database: Database
+    accounts: Accounts
+    provider: PaymentProvider
+    bus: Bus
+    settle: Settle
+    provider_timeout: timedelta = timedelta(seconds=20)
+    settle_grace: timedelta = timedelta(seconds=5)
+    payment_expiry: timedelta = timedelta(hours=1)
+    relay_wake: Callable[[], None] = field(default=lambda: None)
+    inbox_wake: Callable[[], None] = field(default=lambda: None)
+
+
+__all__ = ["Engine", "Settle", "Viewer"]

@@ -1,0 +1,177 @@
+"""Keyset pages: stable under inserts, and as cheap on the last page as on the first."""
+
+import base64
+import binascii
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+
+from core.errors import ErrorCode, Refused
+from models.database import Pool
+
+MAXIMUM_PAGE_SIZE: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A sort: by a column, then by id. ``read`` turns a cursor's text back into the column's type."""
+
+    column: str
+    read: Callable[[str], Any]
+    descending: bool = True
+
+
+NEWEST: Final = Order("id", UUID)
+OLDEST: Final = Order("id", UUID, descending=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """One comparison: a column of ours, an SQL operator of ours, and a client's value as a parameter."""
+
+    column: str
+    operator: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Combine:
+    """Conditions of which all (``and``) or at least one (``or``) must hold."""
+
+    operator: str
+    conditions: "Sequence[Condition]"
+
+
+Condition = Compare | Combine
+EVERYTHING: Final = Combine("and", ())
+
+
+@dataclass(frozen=True, slots=True)
+class PageQuery:
+    """Which part of a list: ``first`` after a cursor or ``last`` before one, 1 to 100."""
+
+    first: int | None = None
+    after: str | None = None
+    last: int | None = None
+    before: str | None = None
+    where: Condition = EVERYTHING
+    order: Order = NEWEST
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The rows of a page with a cursor each; ``count`` asks the database only when it is called."""
+
+    rows: Sequence[Any]
+    cursors: Sequence[str]
+    has_next: bool
+    has_previous: bool
+    count: Callable[[], Awaitable[int]] = field(repr=False)
+
+
+async def fetch_page(pool: Pool, source: str, parameters: Sequence[Any], query: PageQuery) -> Page:
+    """Read a page of ``source``, a SELECT with a column ``id`` and parameters from $1 on.
+
+    Errors: INPUT_INVALID (page size, both directions at once, a cursor of another list).
+    """
+    size, backwards = _size(query)
+    values = list(parameters)
+    condition = _sql(query.where, values)
+    base = f"select * from ({source}) listed where {condition}"  # noqa: S608 - columns and operators are ours
+    base_values = tuple(values)
+
+    order = query.order
+    descending = order.descending != backwards
+    bound = ""
+    cursor = query.before if backwards else query.after
+    if cursor is not None:
+        keys = _decode(cursor, order)
+        values.extend(keys)
+        columns = "id" if order.column == "id" else f"{order.column}, id"
+        marks = ", ".join(f"${len(values) - len(keys) + n + 1}" for n in range(len(keys)))
+        bound = f" and ({columns}) {'<' if descending else '>'} ({marks})"
+    direction = "desc" if descending else "asc"
+    tie = "" if order.column == "id" else f", id {direction}"
+    statement = f"{base}{bound} order by {order.column} {direction}{tie} limit {size + 1}"
+    rows = await pool.fetch(statement, *values)
+    more = len(rows) > size
+    rows = rows[:size]
+    if backwards:
+        rows.reverse()
+
+    async def count() -> int:
+        total: int = await pool.fetchval(
+            f"select count(*) from ({base}) counted",  # noqa: S608 - as above
+            *base_values,
+        )
+        return total
+
+    return Page(
+        rows=rows,
+        cursors=[_encode(row, order) for row in rows],
+        has_next=cursor is not None if backwards else more,
+        has_previous=more if backwards else cursor is not None,
+        count=count,
+    )
+
+
+def _size(query: PageQuery) -> tuple[int, bool]:
+    if (query.first is None) == (query.last is None):
+        raise _invalid("Say how many you want with either first or last.", "first")
+    size, backwards = (query.first, False) if query.first is not None else (query.last, True)
+    if size is None or not 1 <= size <= MAXIMUM_PAGE_SIZE:
+        raise _invalid(f"A page holds 1 to {MAXIMUM_PAGE_SIZE} items.", "last" if backwards else "first")
+    if (query.after if backwards else query.before) is not None:
+        raise _invalid("Use after with first, and before with last.", "after" if backwards else "before")
+    return size, backwards
+
+
+def _sql(condition: Condition, values: list[Any]) -> str:
+    if isinstance(condition, Compare):
+        values.append(condition.value)
+        mark = f"${len(values)}"
+        if condition.operator == "in":
+            return f"{condition.column} = any({mark})"
+        if condition.operator == "contains":
+            return f"position(lower({mark}) in lower({condition.column})) > 0"
+        if condition.operator == "starts":
+            return f"starts_with(lower({condition.column}), lower({mark}))"
+        return f"{condition.column} {condition.operator} {mark}"
+    if not condition.conditions:
+        return "true"
+    return "(" + f" {condition.operator} ".join(_sql(part, values) for part in condition.conditions) + ")"
+
+
+def _encode(row: Any, order: Order) -> str:
+    keys = [str(row["id"])] if order.column == "id" else [str(row[order.column]), str(row["id"])]
+    return base64.urlsafe_b64encode(orjson.dumps([order.column, *keys])).decode().rstrip("=")
+
+
+def _decode(cursor: str, order: Order) -> list[Any]:
+    try:
+        column, *keys = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        readers = [UUID] if order.column == "id" else [order.read, UUID]
+        if column != order.column or len(keys) != len(readers):
+            raise ValueError("a cursor of another list")  # noqa: TRY301 - one refusal for all of them
+        return [read(key) for read, key in zip(readers, keys, strict=True)]
+    except (ValueError, TypeError, ArithmeticError, AttributeError, binascii.Error) as error:
+        raise _invalid("This cursor is not one of this list. Start again without it.", "after") from error
+
+
+def _invalid(message: str, *path: str) -> Refused:
+    return Refused(ErrorCode.INPUT_INVALID, message, path=path)
+
+
+def decimal_key(text: str) -> Decimal:
+    """Read a whole amount back from a cursor."""
+    return Decimal(int(text))
+
+
+def time_key(text: str) -> datetime:
+    """Read a moment back from a cursor."""
+    return datetime.fromisoformat(text)

@@ -1,0 +1,414 @@
+"""Payments: made known to the provider, confirmed, cancelled. The only writer of payment events.
+
+A payment's status is never set here: facts are folded (``services.fold``) and what follows is written.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+
+from core.clock import now
+from core.errors import ErrorCode, Refused, not_found
+from core.ids import uuid7
+from core.payments import PaymentStatus
+from core.viewer import Viewer
+from models.database import Connection, Transaction
+from providers.payments import base
+from services.engine import Engine
+from services.fold import Known
+from services.requests import Request, once
+
+CREATE_PAYMENT: Final = """
+    payment as (
+        insert into payments (id, kind, creator_id, payer_id, currency, gross, fee, tax, net, fee_rule_id,
+            maturity_delay_seconds, provider, status, sequence, authorized, captured, reconciling,
+            calling_until, created_at, updated_at)
+        select id, kind, creator_id, payer_id, currency, gross, fee, tax, net, rule_id, maturity_delay_seconds,
+            provider, 'CREATED', 1, 0, 0, false, calling_until, at, at
+        from draft
+        returning *
+    ),
+    first_event as (
+        insert into payment_events (payment_id, sequence, status, at)
+        select id, 1, 'CREATED', created_at from payment
+    )
+"""
+"""Two steps of a statement that names its new payment in a step called ``draft``."""
+
+_KNOWN_TO_PROVIDER: Final = """
+    with payment as (
+        update payments set provider_reference = $2, provider_state = $3, provider_state_at = $4, status = 'PENDING',
+            sequence = 2, calling_until = null, updated_at = $5
+        where id = $1 and status = 'CREATED' and provider_state is null
+        returning *
+    ),
+    event as (
+        insert into payment_events (payment_id, sequence, status, at)
+        select id, sequence, status, updated_at from payment
+    ),
+    leaving as (
+        insert into outbox_events (payment_id, sequence, status, at, creator_id, in_activity)
+        select id, sequence, status, updated_at, creator_id, false from payment
+    )
+    select * from payment
+"""
+READ_PAYMENTS: Final = "select * from payments where id = any($1::uuid[])"
+_LOCK_PAYMENT: Final = "select * from payments where id = $1 for no key update"
+_BEGIN_CALL: Final = """
+    update payments set attempt_id = $2, calling_until = $3, updated_at = $4 where id = $1
+"""
+_END_CALL: Final = "update payments set calling_until = $2 where id = $1"
+_WRITE_CHANGES: Final = """
+    with changed as (
+        select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[], $7::timestamptz[],
+            $8::numeric[], $9::numeric[], $10::text[], $11::text[], $12::bool[], $13::timestamptz[],
+            $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::bool[], $18::bool[])
+        as c (id, provider_reference, status, reason, sequence, provider_state, provider_state_at, authorized, captured,
+            decline_code, action_url, reconciling, calling_until, succeeded_at, available_on, matures_at, tells,
+            in_activity)
+    ),
+    payment as (
+        update payments p set provider_reference = c.provider_reference, status = c.status, reason = c.reason,
+            sequence = c.sequence, provider_state = c.provider_state, provider_state_at = c.provider_state_at,
+            authorized = c.authorized, captured = c.captured, decline_code = c.decline_code,
+            action_url = c.action_url, reconciling = c.reconciling, calling_until = c.calling_until,
+            succeeded_at = c.succeeded_at, available_on = c.available_on, matures_at = c.matures_at,
+            updated_at = $19
+        from changed c where p.id = c.id
+        returning p.id, p.sequence, p.status, p.reason, p.creator_id, c.tells, c.in_activity
+    ),
+    event as (
+        insert into payment_events (payment_id, sequence, status, reason, at)
+        select id, sequence, status, reason, $19 from payment where tells
+    )
+    insert into outbox_events (payment_id, sequence, status, reason, at, creator_id, in_activity)
+    select id, sequence, status, reason, $19, creator_id, in_activity from payment where tells
+"""
+
+_CONFIRMABLE: Final = (PaymentStatus.PENDING, PaymentStatus.FAILED, PaymentStatus.REQUIRES_ACTION)
+_CANCELABLE: Final = (*_CONFIRMABLE, PaymentStatus.AUTHORIZED)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a locked payment becomes. ``row`` is as it was; times not given stay as they were."""
+
+    row: asyncpg.Record
+    known: Known
+    calling_until: datetime | None = None
+    succeeded_at: datetime | None = None
+    available_on: datetime | None = None
+    matures_at: datetime | None = None
+
+    @property
+    def tells(self) -> bool:
+        """Whether the status changed, so that an event is due."""
+        return bool(self.row["status"] != self.known.status or self.row["reason"] != self.known.reason)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the payment succeeds with this change."""
+        return self.known.status is PaymentStatus.SUCCEEDED and self.tells
+
+    @property
+    def canceled(self) -> bool:
+        """Whether the payment is cancelled with this change."""
+        return self.known.status is PaymentStatus.CANCELED and self.tells
+
+
+async def write_changes(changes: Sequence[Change], *, on: Connection, at: datetime) -> None:
+    """Write payments that are locked, with their events and what must leave, in one statement."""
+    columns: list[list[Any]] = [[] for _ in range(18)]
+    for change in changes:
+        known = change.known
+        values = (
+            change.row["id"],
+            known.provider_reference,
+            known.status.value,
+            known.reason,
+            change.row["sequence"] + change.tells,
+            known.state.value if known.state else None,
+            known.at,
+            known.authorized,
+            known.captured,
+            known.decline_code,
+            known.action_url,
+            known.reconciling,
+            change.calling_until,
+            change.succeeded_at or change.row["succeeded_at"],
+            change.available_on or change.row["available_on"],
+            change.matures_at or change.row["matures_at"],
+            change.tells,
+            change.succeeded,
+        )
+        for column, value in zip(columns, values, strict=True):
+            column.append(value)
+    await on.execute(_WRITE_CHANGES, *columns, at)
+
+
+async def start(engine: Engine, payment_id: UUID, amount: int, currency: str, kind: str) -> Any:
+    """Make a new payment known to the provider, after its own commit; return its row as it is then.
+
+    Called again for the same payment it is the same call: the provider's key is the payment's id. What could
+    not be learnt is left to the sweeper.
+    """
+    command = base.CreatePayment(
+        idempotency_key=f"create:{payment_id}",
+        reference=payment_id,
+        amount=amount,
+        currency=currency,
+        description=kind,
+    )
+    try:
+        fact = await engine.provider.create_payment(command)
+    except base.ProviderError as error:
+        if error.ambiguous:
+            await reconcile_later(engine, payment_id)
+        return await read(engine, payment_id)
+    row = None
+    if fact.state is base.ProviderState.REQUIRES_METHOD:
+        row = await engine.database.writer.fetchrow(
+            _KNOWN_TO_PROVIDER, payment_id, fact.provider_reference, fact.state.value, fact.at, now()
+        )
+    if row is None:
+        await engine.settle(engine, [fact], look_up_at=None)
+        row = await read(engine, payment_id)
+    engine.relay_wake()
+    return row
+
+
+async def resume(engine: Engine, payment_id: UUID) -> Any:
+    """Return a payment's row, going on with one that never reached its provider and that nobody works on."""
+    row = await read(engine, payment_id)
+    if row["status"] == PaymentStatus.CREATED and row["calling_until"] <= now():
+        return await start(engine, payment_id, int(row["gross"]), row["currency"], row["kind"])
+    return row
+
+
+async def read(engine: Engine, payment_id: UUID) -> Any:
+    """Return a payment's row as it is now, or None. Says nothing about who may see it."""
+    rows = await engine.database.reader.fetch(READ_PAYMENTS, [payment_id])
+    return rows[0] if rows else None
+
+
+def is_payer(viewer: Viewer, row: Any) -> bool:
+    """Return whether a payment is the viewer's own: they pay it, or they hold its token."""
+    if viewer.payment_id is not None:
+        return bool(viewer.payment_id == row["id"])
+    return viewer.user_id is not None and row["payer_id"] == viewer.user_id
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """Confirm a payment with a tokenised method of its provider."""
+
+    payment_id: UUID
+    method: str
+    return_url: str | None
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Cancel a payment that nothing was captured of."""
+
+    payment_id: UUID
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A payment's row after an operation, and the refusal to show beside it, if any."""
+
+    row: Any
+    replayed: bool
+    refusal: Refused | None = None
+
+
+async def confirm(engine: Engine, viewer: Viewer, command: Confirm) -> Answer:
+    """Charge a payment. The answer shows it accepted; that it succeeded is settled from what the provider tells.
+
+    Errors: NOT_FOUND, PAYMENT_IN_PROGRESS, PAYMENT_NOT_CONFIRMABLE, PAYMENT_DECLINED (beside the payment),
+    PROVIDER_UNAVAILABLE, IDEMPOTENCY_KEY_REUSED.
+    """
+    body = {"payment": command.payment_id, "method": command.method, "return": command.return_url}
+    request = Request.of(viewer, "paymentConfirm", command.key, body)
+    attempt_id = uuid7()
+
+    async def begin(transaction: Transaction) -> dict[str, UUID]:
+        row = await _lock_own(transaction, viewer, command.payment_id)
+        _ensure_may(row, _CONFIRMABLE, ErrorCode.PAYMENT_NOT_CONFIRMABLE, "confirmed")
+        await _begin_call(engine, transaction, row, attempt_id)
+        return {"payment": command.payment_id, "attempt": attempt_id}
+
+    outcome = await once(engine, request, begin)
+    row = await read(engine, command.payment_id)
+    if outcome.replayed and not _is_abandoned(row, outcome.ids["attempt"]):
+        return Answer(row, replayed=True, refusal=_decline_of(row, outcome.ids["attempt"]))
+    call = base.ConfirmPayment(
+        idempotency_key=f"confirm:{outcome.ids['attempt']}",
+        provider_reference=row["provider_reference"],
+        method=command.method,
+        return_url=command.return_url,
+    )
+    refusal: Refused | None = None
+    try:
+        fact = await engine.provider.confirm_payment(call)
+    except base.ProviderError as error:
+        refusal = await _refused_by_provider(engine, command.payment_id, error)
+    else:
+        await _take_answer(engine, fact)
+    engine.relay_wake()
+    return Answer(await read(engine, command.payment_id), outcome.replayed, refusal)
+
+
+async def cancel(engine: Engine, viewer: Viewer, command: Cancel) -> Answer:
+    """Cancel a payment at its provider. What it reserved is released once the provider has cancelled.
+
+    Errors: NOT_FOUND, PAYMENT_IN_PROGRESS, PAYMENT_NOT_CANCELABLE, PROVIDER_UNAVAILABLE,
+    IDEMPOTENCY_KEY_REUSED.
+    """
+    request = Request.of(viewer, "paymentCancel", command.key, {"payment": command.payment_id})
+
+    async def begin(transaction: Transaction) -> dict[str, UUID]:
+        row = await _lock_own(transaction, viewer, command.payment_id)
+        _ensure_may(row, _CANCELABLE, ErrorCode.PAYMENT_NOT_CANCELABLE, "cancelled")
+        await _begin_call(engine, transaction, row, row["attempt_id"])
+        return {"payment": command.payment_id}
+
+    outcome = await once(engine, request, begin)
+    row = await read(engine, command.payment_id)
+    if outcome.replayed and not _is_abandoned(row, row["attempt_id"]):
+        return Answer(row, replayed=True)
+    refusal = await cancel_at_provider(engine, row)
+    return Answer(await read(engine, command.payment_id), outcome.replayed, refusal)
+
+
+async def cancel_at_provider(engine: Engine, row: Any) -> Refused | None:
+    """Have the provider cancel a payment and settle its answer; return the refusal if it would not."""
+    call = base.CancelPayment(
+        idempotency_key=f"cancel:{row['id']}", provider_reference=row["provider_reference"]
+    )
+    try:
+        fact = await engine.provider.cancel(call)
+    except base.ProviderError as error:
+        return await _refused_by_provider(engine, row["id"], error)
+    await engine.settle(engine, [fact], look_up_at=None)
+    engine.relay_wake()
+    return None
+
+
+async def reconcile_later(engine: Engine, payment_id: UUID) -> None:
+    """Note that nobody knows how a call to the provider ended; the sweeper looks it up."""
+    at = now()
+    async with engine.database.transaction() as transaction:
+        row = await transaction.connection.fetchrow(_LOCK_PAYMENT, payment_id)
+        known = replace(Known.of(row), reconciling=True)
+        change = Change(row, known, calling_until=at)
+        await write_changes([change], on=transaction.connection, at=at)
+    engine.relay_wake()
+
+
+async def _lock_own(transaction: Transaction, viewer: Viewer, payment_id: UUID) -> Any:
+    row = await transaction.connection.fetchrow(_LOCK_PAYMENT, payment_id)
+    if row is None or not is_payer(viewer, row):
+        raise not_found("payment", "paymentId")
+    return row
+
+
+def _ensure_may(row: Any, allowed: Sequence[PaymentStatus], code: ErrorCode, verb: str) -> None:
+    in_call = row["calling_until"] is not None and row["calling_until"] > now()
+    if in_call or row["status"] in {PaymentStatus.CREATED, PaymentStatus.RECONCILING}:
+        raise Refused(
+            ErrorCode.PAYMENT_IN_PROGRESS,
+            "The provider is being asked about this payment. Watch paymentStatus and try again.",
+            path=("paymentId",),
+            transient=True,
+        )
+    if row["status"] not in allowed:
+        raise Refused(
+            code,
+            f"This payment is {row['status']} and can no longer be {verb}.",
+            path=("paymentId",),
+        )
+
+
+async def _begin_call(engine: Engine, transaction: Transaction, row: Any, attempt_id: UUID | None) -> None:
+    at = now()
+    # Longer than the provider may take to answer, so that a call that is on its way is never doubled.
+    until = at + engine.provider_timeout + timedelta(seconds=5)
+    await transaction.connection.execute(_BEGIN_CALL, row["id"], attempt_id, until, at)
+
+
+def _is_abandoned(row: Any, attempt_id: UUID | None) -> bool:
+    """Whether a call was begun under this attempt and whoever began it is gone."""
+    return bool(
+        row["attempt_id"] == attempt_id
+        and row["calling_until"] is not None
+        and row["calling_until"] <= now()
+        and row["status"] in _CANCELABLE
+    )
+
+
+def _decline_of(row: Any, attempt_id: UUID) -> Refused | None:
+    if row["attempt_id"] != attempt_id or row["status"] != PaymentStatus.FAILED:
+        return None
+    return _declined(row["decline_code"])
+
+
+def _declined(decline_code: str) -> Refused:
+    return Refused(
+        ErrorCode.PAYMENT_DECLINED,
+        "The payment was declined. Try another payment method.",
+        path=("method",),
+        data={"decline_code": decline_code},
+    )
+
+
+async def _take_answer(engine: Engine, fact: base.PaymentFact) -> None:
+    """Fold what the provider answered to a confirmation.
+
+    A captured answer is shown as PROCESSING: money is settled by the workers, in batches, from the event that
+    follows; if none does, the sweeper asks again after ``settle_grace``.
+    """
+    if fact.captured == 0:
+        await engine.settle(engine, [fact], look_up_at=None)
+        return
+    accepted = replace(fact, state=base.ProviderState.PROCESSING, captured=0)
+    await engine.settle(engine, [accepted], look_up_at=now() + engine.settle_grace)
+
+
+async def _refused_by_provider(
+    engine: Engine, payment_id: UUID, error: base.ProviderError
+) -> Refused | None:
+    if error.ambiguous:
+        await reconcile_later(engine, payment_id)
+        return None
+    if error.fact is not None:
+        await engine.settle(engine, [error.fact], look_up_at=None)
+    else:
+        # Where the same key may be sent again the call stays open, so that a replay goes on with it.
+        again = error.action in {base.ProviderAction.SAME_KEY, base.ProviderAction.LATER}
+        await engine.database.writer.execute(_END_CALL, payment_id, now() if again else None)
+    if error.code is base.ProviderErrorCode.METHOD_INVALID:
+        return Refused(
+            ErrorCode.INPUT_INVALID,
+            "The provider does not know this payment method. Send a token it gave out.",
+            path=("method",),
+        )
+    if error.decline_code is not None:
+        return _declined(error.decline_code)
+    if error.code is base.ProviderErrorCode.STATE_CONFLICT:
+        return Refused(
+            ErrorCode.PAYMENT_IN_PROGRESS,
+            "The provider has moved this payment on. Read its status and act on that.",
+            path=("paymentId",),
+        )
+    return Refused(
+        ErrorCode.PROVIDER_UNAVAILABLE,
+        "The payment provider did not take the request. Nothing was charged; send it again.",
+    )

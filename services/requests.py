@@ -1,0 +1,160 @@
+"""Idempotency: each operation happens once per principal and key, however often it is sent.
+
+What is kept is the hash of what was asked and the outcome: the ids it made, or its business error.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+
+from core.clock import now
+from core.errors import ErrorCode, Refused
+from core.viewer import Viewer
+from models.database import Connection, Transaction
+from services.engine import Engine
+
+_MAXIMUM_KEY_LENGTH: Final = 200
+
+INSERT_REQUEST: Final = """
+    insert into requests (principal, operation, key, body_hash, outcome, created_at)
+    values ($1, $2, $3, $4, '{}', $5)
+    on conflict (principal, operation, key) do nothing
+    returning id
+"""
+READ_REQUEST: Final = """
+    select body_hash, outcome from requests where principal = $1 and operation = $2 and key = $3
+"""
+_STORE_OUTCOME: Final = "update requests set outcome = $2::jsonb where id = $1"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One asking: who, for what, under which key, and the hash of what was sent with it."""
+
+    principal: str
+    operation: str
+    key: str
+    body_hash: bytes
+
+    @classmethod
+    def of(cls, viewer: Viewer, operation: str, key: str, body: Mapping[str, Any]) -> "Request":
+        """Build a request. Errors: IDEMPOTENCY_KEY_INVALID.
+
+        A guest has nothing but the key to tell them from other guests, so theirs has to be a random UUID.
+        """
+        if not 1 <= len(key) <= _MAXIMUM_KEY_LENGTH or not key.isprintable():
+            raise Refused(
+                ErrorCode.IDEMPOTENCY_KEY_INVALID,
+                f"Send an idempotency key of 1 to {_MAXIMUM_KEY_LENGTH} printable characters.",
+                path=("idempotencyKey",),
+            )
+        if not viewer.is_signed_in and not _is_uuid(key):
+            raise Refused(
+                ErrorCode.IDEMPOTENCY_KEY_INVALID,
+                "Without signing in, the idempotency key has to be a random UUID.",
+                path=("idempotencyKey",),
+            )
+        canonical = orjson.dumps(body, option=orjson.OPT_SORT_KEYS, default=str)
+        return cls(viewer.principal, operation, key, hashlib.sha256(canonical).digest())
+
+    async def stored(self, connection: Connection) -> "Outcome":
+        """Return the outcome of the request that came first under this key.
+
+        Errors: IDEMPOTENCY_KEY_REUSED, and the business error that was stored.
+        """
+        row = await connection.fetchrow(READ_REQUEST, self.principal, self.operation, self.key)
+        if row is None:
+            raise LookupError("a request that was just in the way is gone")
+        if row["body_hash"] != self.body_hash:
+            raise Refused(
+                ErrorCode.IDEMPOTENCY_KEY_REUSED,
+                "This idempotency key was used with other input. Send a new key for a new request.",
+                path=("idempotencyKey",),
+            )
+        outcome = orjson.loads(row["outcome"])
+        if "refused" in outcome:
+            raise thawed(outcome["refused"])
+        return Outcome({name: UUID(value) for name, value in outcome["ids"].items()}, replayed=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a request ended: the ids it made, and whether an earlier one under the same key made them."""
+
+    ids: Mapping[str, UUID]
+    replayed: bool
+
+
+async def once(
+    engine: Engine, request: Request, act: Callable[[Transaction], Awaitable[Mapping[str, UUID]]]
+) -> Outcome:
+    """Run a use case's transaction once per key; its ids, or its refusal, are stored in the same commit.
+
+    ``act`` runs in a savepoint, so that what it wrote is undone when it refuses while the refusal stays. A
+    transient refusal undoes everything: the same key may be sent again.
+    Errors: those of ``act``, IDEMPOTENCY_KEY_REUSED.
+    """
+    refusal: Refused | None = None
+    async with engine.database.transaction() as transaction:
+        connection = transaction.connection
+        request_id = await connection.fetchval(
+            INSERT_REQUEST, request.principal, request.operation, request.key, request.body_hash, now()
+        )
+        if request_id is None:
+            return await request.stored(connection)
+        try:
+            async with connection.transaction():
+                ids = await act(transaction)
+        except Refused as refused:
+            if refused.transient:
+                raise
+            refusal = refused
+            await connection.execute(_STORE_OUTCOME, request_id, outcome_of_refusal(refused))
+        else:
+            await connection.execute(_STORE_OUTCOME, request_id, outcome_of_ids(ids))
+    if refusal is not None:
+        raise refusal
+    return Outcome(ids, replayed=False)
+
+
+def outcome_of_ids(ids: Mapping[str, UUID]) -> str:
+    """Return the stored form of a success."""
+    return orjson.dumps({"ids": {name: str(value) for name, value in ids.items()}}).decode()
+
+
+def outcome_of_refusal(refused: Refused) -> str:
+    """Return the stored form of a business error."""
+    return orjson.dumps(frozen(refused)).decode()
+
+
+def frozen(refused: Refused) -> dict[str, Any]:
+    """Return a business error as data, as it is stored."""
+    return {
+        "refused": {
+            "code": refused.code.value,
+            "message": refused.message,
+            "path": list(refused.path),
+            "data": refused.data,
+        }
+    }
+
+
+def thawed(stored: Mapping[str, Any]) -> Refused:
+    """Return a stored business error as it was."""
+    return Refused(
+        ErrorCode(stored["code"]),
+        stored["message"],
+        path=tuple(stored["path"]),
+        data=stored["data"],
+    )
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return UUID(text).version is not None
+    except ValueError:
+        return False

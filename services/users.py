@@ -1,0 +1,33 @@
+"""Users: made the first time they sign in."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from core.clock import now
+from core.ids import uuid7
+from services.engine import Engine
+
+_FIND: Final = "select id from users where issuer = $1 and subject = $2"
+_MAKE: Final = """
+    insert into users (id, issuer, subject, name, created_at) values ($1, $2, $3, $4, $5)
+    on conflict (issuer, subject) do nothing
+"""
+_READ: Final = "select * from users where id = any($1::uuid[])"
+
+
+async def sign_in(engine: Engine, issuer: str, subject: str, name: str | None) -> UUID:
+    """Return the id of the user behind a verified credential, making the user if this is the first time."""
+    database = engine.database
+    user_id: UUID | None = await database.reader.fetchval(_FIND, issuer, subject)
+    if user_id is None:
+        await database.writer.execute(_MAKE, uuid7(), issuer, subject, name, now())
+        user_id = await database.writer.fetchval(_FIND, issuer, subject)
+    if user_id is None:
+        raise LookupError("a user that was just made is gone")
+    return user_id
+
+
+async def by_id(engine: Engine, ids: Sequence[UUID]) -> list[Any]:
+    """Read users."""
+    return await engine.database.reader.fetch(_READ, ids)
