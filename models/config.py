@@ -5,7 +5,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 MIGRATED_APPS = {
     "ledger": {"models": ["ledger"], "migrations": "ledger.migrations"},
-    "sandbox": {"models": ["providers.payments.sandbox"], "migrations": "providers.payments.sandbox.migrations"},
+    "sandbox": {
+        "models": ["providers.payments.sandbox"],
+        "migrations": "providers.payments.sandbox.migrations",
+    },
     "models": {"models": ["models"], "migrations": "models.migrations"},
 }
 """Every package with tables of its own, in the order their migrations depend on each other."""
@@ -46,9 +49,7 @@ def orm_config(dsn: str, *, role: str | None, connection: str = "default") -> di
             "default": _credentials(dsn, read_only=True, role=role),
             "write": _credentials(dsn, read_only=False, role=role),
         },
-        "apps": {
-            label: {**app, "default_connection": connection} for label, app in MIGRATED_APPS.items()
-        },
+        "apps": {label: {**app, "default_connection": connection} for label, app in MIGRATED_APPS.items()},
         "use_tz": True,
         "timezone": "UTC",
     }

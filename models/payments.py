@@ -21,9 +21,7 @@ class Payment(Model):
     id = fields.UUIDField(primary_key=True)
     kind = fields.TextField()
     creator = fields.ForeignKeyField("models.Creator", related_name=False, on_delete=fields.RESTRICT)
-    payer = fields.ForeignKeyField(
-        "models.User", related_name=False, on_delete=fields.RESTRICT, null=True
-    )
+    payer = fields.ForeignKeyField("models.User", related_name=False, on_delete=fields.RESTRICT, null=True)
     currency = fields.TextField()
     gross = AmountField()
     fee = AmountField()

@@ -16,9 +16,7 @@ class Purchase(Model):
     payment = fields.ForeignKeyField("models.Payment", related_name=False, on_delete=fields.RESTRICT)
     product = fields.ForeignKeyField("models.Product", related_name=False, on_delete=fields.RESTRICT)
     creator = fields.ForeignKeyField("models.Creator", related_name=False, on_delete=fields.RESTRICT)
-    buyer = fields.ForeignKeyField(
-        "models.User", related_name=False, on_delete=fields.RESTRICT, null=True
-    )
+    buyer = fields.ForeignKeyField("models.User", related_name=False, on_delete=fields.RESTRICT, null=True)
     title = fields.TextField()
     stock_reserved = fields.BooleanField()
     stock_released_at = fields.DatetimeField(null=True)

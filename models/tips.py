@@ -12,9 +12,7 @@ class Tip(Model):
     id = fields.UUIDField(primary_key=True)
     payment = fields.ForeignKeyField("models.Payment", related_name=False, on_delete=fields.RESTRICT)
     creator = fields.ForeignKeyField("models.Creator", related_name=False, on_delete=fields.RESTRICT)
-    giver = fields.ForeignKeyField(
-        "models.User", related_name=False, on_delete=fields.RESTRICT, null=True
-    )
+    giver = fields.ForeignKeyField("models.User", related_name=False, on_delete=fields.RESTRICT, null=True)
     message = fields.TextField(null=True)
     created_at = fields.DatetimeField()
 

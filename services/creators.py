@@ -173,6 +173,4 @@ def _check_texts(display_name: str | None, bio: str | None) -> None:
 def _taken(error: IntegrityError) -> Refused:
     if "one_creator_per_user" in str(error):
         return Refused(ErrorCode.CREATOR_EXISTS, "You are a creator already. Update that one.")
-    return Refused(
-        ErrorCode.HANDLE_TAKEN, "This handle is taken. Choose another.", path=("handle",)
-    )
+    return Refused(ErrorCode.HANDLE_TAKEN, "This handle is taken. Choose another.", path=("handle",))

@@ -26,7 +26,7 @@ _STATUS: Final = {
 }
 
 
-class Contradiction(Exception):  # noqa: N818 - not a fault of the program but of what it was told
+class Contradiction(Exception):  # ruff: ignore[error-suffix-on-exception-name] - not a fault of the program but of what it was told
     """A fact that cannot be true of the payment it names: another amount, currency or provider object."""
 
 

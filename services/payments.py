@@ -181,10 +181,13 @@ async def start(engine: Engine, payment_id: UUID, amount: int, currency: str, ki
     return row
 
 
-async def resume(engine: Engine, payment_id: UUID) -> Any:
-    """Return a payment's row, going on with one that never reached its provider and that nobody works on."""
+async def resume(engine: Engine, payment_id: UUID, *, fresh: bool = False) -> Any:
+    """Return a payment's row, going on with one that never reached its provider and that nobody works on.
+
+    ``fresh``: the caller has just made it, so nobody else works on it yet.
+    """
     row = await read(engine, payment_id)
-    if row["status"] == PaymentStatus.CREATED and row["calling_until"] <= now():
+    if row["status"] == PaymentStatus.CREATED and (fresh or row["calling_until"] <= now()):
         return await start(engine, payment_id, int(row["gross"]), row["currency"], row["kind"])
     return row
 
@@ -382,9 +385,7 @@ async def _take_answer(engine: Engine, fact: base.PaymentFact) -> None:
     await engine.settle(engine, [accepted], look_up_at=now() + engine.settle_grace)
 
 
-async def _refused_by_provider(
-    engine: Engine, payment_id: UUID, error: base.ProviderError
-) -> Refused | None:
+async def _refused_by_provider(engine: Engine, payment_id: UUID, error: base.ProviderError) -> Refused | None:
     if error.ambiguous:
         await reconcile_later(engine, payment_id)
         return None

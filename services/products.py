@@ -181,21 +181,22 @@ async def of_creator(engine: Engine, creator_id: UUID, query: PageQuery, *, arch
 
 def product_not_active() -> Refused:
     """Return the refusal of a product that is no longer sold."""
-    return Refused(
-        ErrorCode.PRODUCT_NOT_ACTIVE, "This product is no longer sold.", path=("productId",)
-    )
+    return Refused(ErrorCode.PRODUCT_NOT_ACTIVE, "This product is no longer sold.", path=("productId",))
 
 
 async def _lock_own(transaction: Transaction, viewer: Viewer, product_id: UUID) -> Product:
     product = (
-        await Product.filter(id=product_id)
-        .using_db(transaction.orm)
-        .select_for_update(no_key=True)
-        .first()
+        await Product.filter(id=product_id).using_db(transaction.orm).select_for_update(no_key=True).first()
     )
-    owned = product is not None and await Creator.filter(
-        id=product.creator_id, user_id=viewer.user_id  # type: ignore[attr-defined] # made by the foreign key
-    ).using_db(transaction.orm).exists()
+    owned = (
+        product is not None
+        and await Creator.filter(
+            id=product.creator_id,
+            user_id=viewer.user_id,  # type: ignore[attr-defined] # made by the foreign key
+        )
+        .using_db(transaction.orm)
+        .exists()
+    )
     if product is None or not owned:
         raise not_found("product", "productId")
     return product
@@ -205,9 +206,7 @@ def _check(title: str | None, description: str | None, stock: int | None) -> Non
     if title is not None and not 1 <= len(title.strip()) <= _MAXIMUM_TITLE_LENGTH:
         raise _invalid(f"A title has 1 to {_MAXIMUM_TITLE_LENGTH} characters.", "title")
     if description is not None and len(description) > _MAXIMUM_DESCRIPTION_LENGTH:
-        raise _invalid(
-            f"A description has at most {_MAXIMUM_DESCRIPTION_LENGTH} characters.", "description"
-        )
+        raise _invalid(f"A description has at most {_MAXIMUM_DESCRIPTION_LENGTH} characters.", "description")
     if stock is not None and not 0 <= stock <= _MAXIMUM_STOCK:
         raise _invalid(f"A stock is a number from 0 to {_MAXIMUM_STOCK}.", "stock")
 

@@ -14,8 +14,8 @@ from core.money import Money
 from core.payments import PaymentKind
 from core.viewer import Viewer
 from services import payments
-from services.engine import Engine
 from services.creators import creator_not_active
+from services.engine import Engine
 from services.fees import amount_too_small, currency_not_supported, ensure_chargeable
 from services.paging import Page, PageQuery, fetch_page
 from services.requests import Request, frozen, outcome_of_ids, thawed
@@ -73,12 +73,12 @@ _SEND: Final = f"""
     )
     select exists (select from creator) as creator_found, exists (select from request) as fresh,
         (select refusal from verdict) as refusal
-"""  # noqa: S608 - made of constants
+"""  # ruff: ignore[hardcoded-sql-expression] - made of constants
 _READ_TIPS: Final = """
     select t.*, p.status, p.gross, p.net, p.currency from tips t join payments p on p.id = t.payment_id
 """
-READ_TIPS_BY_ID: Final = f"{_READ_TIPS} where t.id = any($1::uuid[])"
-READ_TIPS_BY_PAYMENT: Final = f"{_READ_TIPS} where t.payment_id = any($1::uuid[])"
+_READ_TIPS_BY_ID: Final = f"{_READ_TIPS} where t.id = any($1::uuid[])"
+_READ_TIPS_BY_PAYMENT: Final = f"{_READ_TIPS} where t.payment_id = any($1::uuid[])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +148,7 @@ async def send(engine: Engine, viewer: Viewer, command: SendTip) -> SentTip:
         return await _replay(engine, request)
     if row["refusal"] is not None:
         raise thawed(_REFUSALS[row["refusal"]]["refused"])
-    payment = await payments.start(
-        engine, payment_id, amount.minor, amount.currency.code, PaymentKind.TIP
-    )
+    payment = await payments.start(engine, payment_id, amount.minor, amount.currency.code, PaymentKind.TIP)
     return SentTip(tip_id, payment, replayed=False)
 
 
@@ -171,6 +169,11 @@ async def of_creator(engine: Engine, creator_id: UUID, query: PageQuery) -> Page
     )
 
 
+async def by_payment(engine: Engine, payment_ids: Sequence[UUID]) -> list[Any]:
+    """Read the tips that payments are for."""
+    return await engine.database.reader.fetch(_READ_TIPS_BY_PAYMENT, payment_ids)
+
+
 async def by_id(engine: Engine, ids: Sequence[UUID]) -> list[Any]:
     """Read tips with their payment's status and amounts. Says nothing about who may see them."""
-    return await engine.database.reader.fetch(READ_TIPS_BY_ID, ids)
+    return await engine.database.reader.fetch(_READ_TIPS_BY_ID, ids)

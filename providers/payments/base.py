@@ -315,7 +315,7 @@ def unsupported(what: str) -> ProviderError:
     return ProviderError(ProviderErrorCode.UNSUPPORTED, ProviderAction.NEVER, provider_code=what)
 
 
-class WebhookRejected(Exception):  # noqa: N818 - an answer to whoever sent it
+class WebhookRejected(Exception):  # ruff: ignore[error-suffix-on-exception-name] - an answer to whoever sent it
     """A webhook that cannot be believed: no or a wrong signature, too old, from the future, not an event."""
 
 

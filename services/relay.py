@@ -1,0 +1,209 @@
+"""The relay: gives outbox rows their place in the feeds and hands them to the bus, at least once.
+
+One relay at a time leads, by an advisory lock held on the connection that all its statements run on: whoever
+lost the lock cannot write. What a crash interrupts is found in the database by the next one.
+
+A payment's own channel gets a row as soon as it is visible, since its sequence is dense by itself. A place in
+a creator's activity waits for the horizon: until no transaction is open that could have written before it.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Iterable, Sequence
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from models.database import APP_ROLE, Connection
+from services.bus import Bus, Message, StatusEvent, creator_channel, payment_channel
+
+_LOCK_KEY: Final = 0x636F_6D70_746F_6972
+_BATCH_ROWS: Final = 1_000
+_EARLY_ROWS: Final = 50_000
+"""How many rows handed over before the horizon are remembered; beyond, payments wait for the horizon too."""
+_BUSY_SECONDS: Final = 0.002
+_IDLE_SECONDS: Final = 0.025
+_STANDBY_SECONDS: Final = 1.0
+_BACKOFF_SECONDS: Final = 0.05
+_BACKOFF_MAX_SECONDS: Final = 5.0
+_STATEMENT_SECONDS: Final = 10.0
+_SILENT_SECONDS: Final = 15.0
+
+_SETTINGS: Final = {
+    "application_name": "comptoir-relay",
+    "timezone": "UTC",
+    # Planned while the outbox was empty, a kept plan would read all of it ever after.
+    "plan_cache_mode": "force_custom_plan",
+    # A relay that hangs, or whose machine is gone, gives its lock back.
+    "idle_session_timeout": "30s",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+
+_TRY_LOCK: Final = "select pg_try_advisory_lock($1)"
+
+_WAITING: Final = """
+    select * from (
+        select id, payment_id, sequence, status, reason, at, creator_id, in_activity,
+            bool_and(transaction_id < pg_snapshot_xmin(pg_current_snapshot()))
+                over (order by id rows unbounded preceding) as settled
+        from outbox_events
+        where position is null
+    ) waiting
+    where settled or id <> all ($1::bigint[])
+    order by id
+    limit $2
+"""
+"""Rows to do something about: settled ones, and those not handed over yet. NULL for $1: settled ones only.
+
+A row counts as settled only if all before it are. The horizon alone would let the second event of a payment
+pass the first, when the second one's transaction is the older.
+"""
+
+_ASSIGN: Final = """
+    with settled as (
+        select id, creator_id, in_activity,
+            row_number() over (order by id) as place,
+            row_number() over activity as step,
+            count(*) over (partition by creator_id, in_activity) as steps
+        from outbox_events
+        where id = any ($1::bigint[]) and position is null
+        window activity as (partition by creator_id, in_activity order by id)
+    ),
+    reached as (
+        update relay_position set assigned = assigned + (select count(*) from settled)
+        returning assigned - (select count(*) from settled) as before
+    ),
+    feeds as (
+        insert into creator_feeds (creator_id, last_offset)
+        select creator_id, count(*) from settled where in_activity group by creator_id
+        on conflict (creator_id) do update set last_offset = creator_feeds.last_offset + excluded.last_offset
+        returning creator_id, last_offset
+    )
+    update outbox_events o
+    set position = reached.before + settled.place,
+        creator_offset = feeds.last_offset - settled.steps + settled.step
+    from reached, settled left join feeds on feeds.creator_id = settled.creator_id and settled.in_activity
+    where o.id = settled.id
+    returning o.id, o.position, o.creator_offset
+"""
+
+_UNPUBLISHED: Final = """
+    select payment_id, sequence, status, reason, at, creator_id, position, creator_offset
+    from outbox_events
+    where position > (select published from relay_position)
+    order by position
+    limit $1
+"""
+
+_PUBLISHED: Final = "update relay_position set published = $1"
+
+_log = logging.getLogger(__name__)
+
+
+class _BusRefused(Exception):  # ruff: ignore[error-suffix-on-exception-name] - reads as what happened
+    """The bus did not take a batch; all of it is published again."""
+
+
+class Relay:
+    """The outbox's way out. Run one in every web process; it stands by while another one leads.
+
+    ``dsn`` is PostgreSQL's address: the relay has a connection of its own, as ``role``.
+    """
+
+    def __init__(self, dsn: str, bus: Bus, *, role: str | None = APP_ROLE) -> None:
+        self._dsn = dsn
+        self._bus = bus
+        self._role = role
+        self._connection: Connection | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._leading = False
+        self._woken = asyncio.Event()
+        # Waiting rows already handed to their payment's channel, oldest first, with the moment of it.
+        self._early: dict[int, float] = {}
+        self._failing_since: float | None = None
+        self._heard_at = time.monotonic()
+
+    @property
+    def leading(self) -> bool:
+        """Whether this relay holds the lock."""
+        return self._leading and self._connection is not None and not self._connection.is_closed()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it runs, has heard from the database lately and, if it leads, the bus takes its messages."""
+        runs = self._task is not None and not self._task.done()
+        return runs and self._failing_since is None and time.monotonic() - self._heard_at < _SILENT_SECONDS
+
+    @property
+    def oldest_waiting_seconds(self) -> float:
+        """For how long the oldest row has been kept from its feed, by an open transaction or a bus that fails.
+
+        Zero while another relay leads: that one knows.
+        """
+        since = [moment for moment in (next(iter(self._early.values()), None), self._failing_since) if moment]
+        return time.monotonic() - min(since) if since else 0.0
+
+    async def try_lead(self) -> bool:
+        """Take the lead unless another relay of this database has it; say whether this one leads.
+
+        Raises:
+            OSError, asyncpg.PostgresError: the database cannot be reached.
+        """
+        if not self.leading:
+            if self._connection is None or self._connection.is_closed():
+                self._connection = await self._connect()
+            self._leading = await self._connection.fetchval(_TRY_LOCK, _LOCK_KEY)
+        self._heard_at = time.monotonic()
+        return self._leading
+
+    def start(self) -> None:
+        """Begin to work in the background, leading or standing by."""
+        self._task = asyncio.create_task(self._run(), name="relay")
+
+    async def close(self) -> None:
+        """Stop and give the lead away. Without waiting for what waits: the next relay takes it."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        await self._let_go()
+
+    def wake(self) -> None:
+        """Look now: a transaction of this process has committed an event."""
+        self._woken.set()
+
+    async def _run(self) -> None:
+        failures = 0
+        while True:
+            try:
+                if await self.try_lead():
+                    _log.info("This relay leads.")
+                    failures = 0
+                    await self._lead()
+                self._failing_since = None
+                failures = 0
+                await asyncio.sleep(_STANDBY_SECONDS)
+            except Exception:
+                _log.exception("The relay failed; it gives the lead away and starts again.")
+                self._failing_since = self._failing_since or time.monotonic()
+                await self._let_go()
+                await asyncio.sleep(_backoff(failures))
+                failures += 1
+
+    async def _lead(self) -> None:
+        failures = 0
+        while True:
+            try:
+                # After a refusal too: it finds what has its place and was not taken by the bus.
+                await self._publish_again()
+                self._failing_since = None
+                await self._work()
+            except _BusRefused:
+                _log.exception("The bus takes no messages; they wait.")
+                failures = 0 if self._failing_since is None else failures + 1
+                self._failing_since = self._failing_since or time.monotonic()
+                await asyncio.sleep(_backoff(failures))

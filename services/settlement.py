@@ -1,0 +1,186 @@
+"""Settlement: what the provider told becomes status, events, stock and ledger movements, in one transaction.
+
+Everybody who learns something of a payment comes here: the inbox's workers with batches of webhooks, the API
+with a provider's answer, the sweeper with what it looked up. Locks are taken in the order of ``models.locks``
+and the ledger is posted last.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import ledger
+from core.clock import now
+from core.payments import PaymentKind
+from ledger import chart
+from models.database import Connection, Transaction
+from models.locks import LOCK_PAYMENTS
+from providers.payments.base import ChargeFact, Fact, PaymentFact
+from services import earnings, payments, purchases
+from services.engine import Engine
+from services.fold import Contradiction, Known, fold
+from services.payments import Change
+
+
+@dataclass(frozen=True, slots=True)
+class Problems:
+    """What could not be settled, by payment: facts of payments unknown here, and facts that cannot be true."""
+
+    unknown: frozenset[UUID]
+    contradictions: dict[UUID, str]
+
+
+class LedgerRefusedError(Exception):
+    """The ledger refused what a provider reported as done: books and provider disagree."""
+
+
+async def settle(engine: Engine, facts: Sequence[Fact], *, look_up_at: datetime | None = None) -> None:
+    """Settle what a provider answered, in a transaction of its own.
+
+    It ends the call that was under way: ``look_up_at`` is when the sweeper asks again, None is never. Raises
+    ``Contradiction`` and ``LedgerRefusedError``; then nothing was written.
+    """
+    async with engine.database.transaction() as transaction:
+        problems = await settle_batch(engine, transaction, facts, answered=True, look_up_at=look_up_at)
+        if problems.contradictions:
+            raise Contradiction(next(iter(problems.contradictions.values())))
+    engine.relay_wake()
+
+
+async def settle_batch(
+    engine: Engine,
+    transaction: Transaction,
+    facts: Sequence[Fact],
+    *,
+    answered: bool = False,
+    look_up_at: datetime | None = None,
+) -> Problems:
+    """Settle the facts of any number of payments in the caller's transaction, in a fixed number of statements.
+
+    ``answered``: they answer a question of ours, so that a call under way, or a search, has ended. Payments
+    named in the result were left as they were. Raises ``LedgerRefusedError``.
+    """
+    connection = transaction.connection
+    told: defaultdict[UUID, list[Fact]] = defaultdict(list)
+    for fact in facts:
+        told[fact.reference].append(fact)
+    rows = await connection.fetch(LOCK_PAYMENTS, list(told))
+    at = now()
+    changes: list[Change] = []
+    charges: list[tuple[Any, ChargeFact]] = []
+    contradictions: dict[UUID, str] = {}
+    for row in rows:
+        try:
+            change = _fold_all(row, told[row["id"]], at, answered=answered, look_up_at=look_up_at)
+        except Contradiction as contradiction:
+            contradictions[row["id"]] = str(contradiction)
+            continue
+        if change is not None:
+            changes.append(change)
+        charges.extend((row, fact) for fact in told[row["id"]] if isinstance(fact, ChargeFact))
+    if changes:
+        await payments.write_changes(changes, on=connection, at=at)
+    await _follow(engine, connection, changes, charges, at)
+    unknown = frozenset(told) - {row["id"] for row in rows}
+    return Problems(unknown, contradictions)
+
+
+def _fold_all(
+    row: Any, facts: Iterable[Fact], at: datetime, *, answered: bool, look_up_at: datetime | None
+) -> Change | None:
+    """Return what a locked payment becomes, or None when it stays as it is."""
+    before = known = Known.of(row)
+    tied = False
+    available_on = row["available_on"]
+    for fact in facts:
+        if isinstance(fact, PaymentFact):
+            known, tie = fold(known, fact)
+            tied = tied or tie
+        else:
+            if fact.currency != known.currency or fact.gross != known.gross:
+                raise Contradiction("The provider charged another amount or currency than the payment's.")
+            available_on = fact.available_on
+    if answered:
+        known = replace(known, reconciling=False)
+    calling_until = look_up_at if answered else row["calling_until"]
+    succeeded_at = row["succeeded_at"]
+    if known.state is not None and known.state.value in {"SUCCEEDED", "CANCELED"}:
+        calling_until = None
+        known = replace(known, reconciling=False)
+        if known.captured and succeeded_at is None:
+            succeeded_at = known.at
+    elif tied:
+        # Two states for one instant: only the provider knows which came last, so it is asked at once.
+        calling_until = at
+    matures_at = row["matures_at"]
+    if matures_at is None and succeeded_at is not None and available_on is not None:
+        delay = timedelta(seconds=row["maturity_delay_seconds"])
+        matures_at = max(available_on, succeeded_at + delay)
+    same = (calling_until, succeeded_at, available_on, matures_at) == (
+        row["calling_until"],
+        row["succeeded_at"],
+        row["available_on"],
+        row["matures_at"],
+    )
+    if known == before and same:
+        return None
+    return Change(row, known, calling_until, succeeded_at, available_on, matures_at)
+
+
+async def _follow(
+    engine: Engine,
+    connection: Connection,
+    changes: Sequence[Change],
+    charges: Sequence[tuple[Any, ChargeFact]],
+    at: datetime,
+) -> None:
+    """Do what follows from payments that have ended, and from what the provider charged."""
+    canceled = [
+        change.row["id"]
+        for change in changes
+        if change.canceled and change.row["kind"] == PaymentKind.PURCHASE
+    ]
+    if canceled:
+        await purchases.release_stock(canceled, on=connection)
+    succeeded = [change for change in changes if change.succeeded]
+    if succeeded:
+        await earnings.add_days(succeeded, on=connection)
+    drafts = [
+        chart.capture(
+            payment=change.row["id"],
+            creator_id=change.row["creator_id"],
+            provider=change.row["provider"],
+            asset=change.row["currency"],
+            net=int(change.row["net"]),
+            fee=int(change.row["fee"]),
+            tax=int(change.row["tax"]),
+            effective_at=change.succeeded_at or at,
+        )
+        for change in succeeded
+    ]
+    drafts += [
+        chart.charge(
+            provider=row["provider"],
+            balance_transaction=fact.balance_transaction,
+            asset=fact.currency,
+            gross=fact.gross,
+            provider_fee=fact.fee,
+            reference=row["id"],
+            effective_at=fact.at,
+        )
+        for row, fact in charges
+    ]
+    if drafts:
+        await post(engine, connection, drafts)
+
+
+async def post(engine: Engine, connection: Connection, drafts: Sequence[chart.Draft]) -> None:
+    """Post what has happened; the last thing a transaction does. Raises ``LedgerRefusedError``."""
+    groups = await engine.accounts.groups(drafts)
+    outcomes = await ledger.post(groups, on=connection)
+    for draft, outcome in zip(drafts, outcomes, strict=True):
+        if isinstance(outcome, ledger.Refused):
+            raise LedgerRefusedError(f"{draft.key}: {outcome.code}")

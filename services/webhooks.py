@@ -1,0 +1,161 @@
+"""The inbox: webhooks are stored as they came, answered, and settled from there in batches.
+
+The row is the queue: it is claimed, settled and marked done in one transaction, so a worker that dies leaves it
+as it was.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+import asyncpg
+import orjson
+import structlog
+
+from core.clock import now
+from models.database import Transaction
+from providers.payments.base import Event, Fact, WebhookRejected
+from services.engine import Engine
+from services.settlement import LedgerRefusedError, settle_batch
+
+BATCH: Final = 500
+_ATTEMPTS: Final = 20
+_LONGEST_DELAY: Final = timedelta(minutes=30)
+
+_RECEIVE: Final = """
+    insert into inbox_events (provider, event_id, type, body, state, attempts, due_at, received_at)
+    values ($1, $2, $3, $4, 'PENDING', 0, $5, $5)
+    on conflict (provider, event_id) do nothing
+"""
+_CLAIM: Final = """
+    select id, event_id, type, body, attempts from inbox_events
+    where state = 'PENDING' and due_at <= $1 and provider = $2
+    order by due_at, id limit $3 for update skip locked
+"""
+_CLAIM_ONE: Final = """
+    select id, event_id, type, body, attempts from inbox_events
+    where id = $1 and state = 'PENDING' for update skip locked
+"""
+_DONE: Final = """
+    update inbox_events set state = 'DONE', processed_at = $2, error = null where id = any($1::bigint[])
+"""
+_PUT_OFF: Final = """
+    update inbox_events i set attempts = p.attempts, due_at = p.due_at, error = p.error, state = p.state
+    from unnest($1::bigint[], $2::int[], $3::timestamptz[], $4::text[], $5::text[])
+        as p (id, attempts, due_at, error, state)
+    where i.id = p.id and i.state = 'PENDING'
+"""
+
+log = structlog.get_logger(__name__)
+
+
+async def receive(engine: Engine, headers: Mapping[str, str], body: bytes) -> None:
+    """Verify a webhook and store it; when this returns, it is safe to answer 200.
+
+    A repeat changes nothing. Raises ``WebhookRejected``, and asyncpg's or OS errors when the database is away:
+    then the provider has to send it again.
+    """
+    at = now()
+    event = engine.provider.verify(headers, body, at)
+    await engine.database.writer.execute(_RECEIVE, engine.provider.name, event.id, event.type, body, at)
+    engine.inbox_wake()
+
+
+async def process(engine: Engine, limit: int = BATCH) -> int:
+    """Settle up to ``limit`` due events; return how many were taken from the queue.
+
+    If the batch fails as a whole each of its events is settled alone, so that one poisonous event never holds
+    up the others: it comes back later, and in the end waits for a person (``DEAD``).
+    """
+    rows: list[Any] = []
+    try:
+        async with engine.database.transaction() as transaction:
+            rows = await transaction.connection.fetch(_CLAIM, now(), engine.provider.name, limit)
+            if rows:
+                await _settle_rows(engine, transaction, rows)
+    except (asyncpg.PostgresError, LedgerRefusedError, ValueError, ArithmeticError, LookupError) as error:
+        if not rows or isinstance(error, asyncpg.PostgresConnectionError):
+            raise
+        log.warning("inbox batch failed, settling one by one", events=len(rows), error=_kind(error))
+        for row in rows:
+            await _process_one(engine, row["id"])
+    if rows:
+        engine.relay_wake()
+    return len(rows)
+
+
+async def _process_one(engine: Engine, event_id: int) -> None:
+    failed: Exception | None = None
+    rows: list[Any] = []
+    try:
+        async with engine.database.transaction() as transaction:
+            rows = await transaction.connection.fetch(_CLAIM_ONE, event_id)
+            if rows:
+                await _settle_rows(engine, transaction, rows)
+    except (asyncpg.PostgresError, LedgerRefusedError, ValueError, ArithmeticError, LookupError) as error:
+        if isinstance(error, asyncpg.PostgresConnectionError):
+            raise
+        failed = error
+    if failed is not None:
+        # In a commit of its own: the count of attempts must outlive what failed.
+        async with engine.database.transaction() as transaction:
+            await _put_off(transaction, [(row, _kind(failed), False) for row in rows])
+
+
+async def _settle_rows(engine: Engine, transaction: Transaction, rows: Sequence[Any]) -> None:
+    facts: list[Fact] = []
+    said: list[tuple[Any, Sequence[Fact]]] = []
+    put_off: list[tuple[Any, str, bool]] = []
+    for row in rows:
+        try:
+            stated = engine.provider.translate(_event(row))
+        except WebhookRejected as error:
+            put_off.append((row, f"untranslatable: {error}", True))
+            continue
+        said.append((row, stated))
+        facts.extend(stated)
+    problems = await settle_batch(engine, transaction, facts)
+    done: list[int] = []
+    for row, stated in said:
+        references = {fact.reference for fact in stated}
+        contradiction = next(
+            (problems.contradictions[key] for key in references if key in problems.contradictions), None
+        )
+        if contradiction is not None:
+            put_off.append((row, contradiction, True))
+        elif references & problems.unknown:
+            put_off.append((row, "no such payment yet", False))
+        else:
+            done.append(row["id"])
+    if put_off:
+        await _put_off(transaction, put_off)
+    # Last of our own rows; the ledger is already posted and its locks go with this commit.
+    await transaction.connection.execute(_DONE, done, now())
+
+
+async def _put_off(transaction: Transaction, rows: Sequence[tuple[Any, str, bool]]) -> None:
+    """Note a failed attempt: back later, with growing delays, or ``DEAD`` when it is hopeless."""
+    columns: list[list[Any]] = [[], [], [], [], []]
+    for row, error, hopeless in rows:
+        attempts = row["attempts"] + 1
+        dead = hopeless or attempts >= _ATTEMPTS
+        delay = min(timedelta(seconds=0.5) * 2 ** min(attempts, 16), _LONGEST_DELAY)
+        for column, value in zip(
+            columns, (row["id"], attempts, now() + delay, error, "DEAD" if dead else "PENDING"), strict=True
+        ):
+            column.append(value)
+        log.warning("webhook not settled", event=row["event_id"], attempts=attempts, dead=dead, error=error)
+    await transaction.connection.execute(_PUT_OFF, *columns)
+
+
+def _event(row: Any) -> Event:
+    try:
+        body = orjson.loads(row["body"])
+    except orjson.JSONDecodeError as error:
+        raise WebhookRejected("not JSON") from error
+    return Event(row["event_id"], row["type"], body)
+
+
+def _kind(error: Exception) -> str:
+    """Name an error without its text, which may hold what somebody sent."""
+    return type(error).__name__
