@@ -57,9 +57,7 @@ class Lagged(Exception):  # ruff: ignore[error-suffix-on-exception-name] - the s
     """A subscriber was too slow and was cut off; it resumes after ``cursor``, None before its first."""
 
     def __init__(self, cursor: int | None = None) -> None:
-        super().__init__(
-            "The subscriber did not keep up and was cut off; it may resume after its last cursor."
-        )
+        super().__init__("The subscriber did not keep up and was cut off; it may resume after its last cursor.")
         self.cursor = cursor
 
 

@@ -117,35 +117,38 @@ class RedisBus:
         failures = 0
         while True:
             try:
-                # A blocking read is quiet for as long as nothing happens: it has a deadline of its own.
-                reader: Redis = Redis.from_url(
-                    self._url,
-                    socket_timeout=None,
-                    retry=Retry(NoBackoff(), 0),
-                    legacy_responses=False,
-                    single_connection_client=True,
-                )
-                async with aclosing(reader):
-                    await self._check(reader)
-                    self._connected = True
-                    self._tried.set()
-                    failures = 0
-                    while True:
-                        await self._read(reader)
-            except Exception:
+                await self._follow()
+            except Exception:  # ruff: ignore[blind-except] - whatever it was, the reader must not end
                 _log.exception("The stream of events cannot be read; trying again.")
+                failures = 0 if self._connected else failures + 1
                 self._connected = False
                 self._tried.set()
-                failures += 1
                 await asyncio.sleep(_BACKOFF.compute(failures))
+
+    async def _follow(self) -> None:
+        """Connect, and read on until something fails."""
+        # A blocking read is quiet for as long as nothing happens: it has a deadline of its own.
+        reader: Redis = Redis.from_url(
+            self._url,
+            socket_timeout=None,
+            retry=Retry(NoBackoff(), 0),
+            legacy_responses=False,
+            single_connection_client=True,
+        )
+        async with aclosing(reader):
+            await self._check(reader)
+            self._connected = True
+            self._tried.set()
+            while True:
+                await self._read(reader)
 
     async def _read(self, reader: Redis) -> None:
         """Read a page and hand it out."""
         async with asyncio.timeout(_BLOCK_SECONDS + _ANSWER_SECONDS):
-            answer: Mapping[bytes, Any] = await reader.xread(
+            answer: Any = await reader.xread(
                 {self._stream: str(self._last)}, count=_PAGE_ENTRIES, block=_BLOCK_SECONDS * 1_000
             )
-        entries = answer.get(self._stream.encode(), ())
+        entries: Sequence[tuple[bytes, Mapping[bytes, bytes]]] = answer.get(self._stream.encode(), ())
         if not 0 < len(entries) < _PAGE_ENTRIES:
             # Far behind, the stream may have been trimmed in front of us. Nothing new for a while: another
             # stream may have taken its place, whose ids are lower.

@@ -152,9 +152,7 @@ async def listed(engine: Engine, query: PageQuery) -> Page:
 
 def creator_not_active() -> Refused:
     """Return the refusal of a payment to a creator who takes none."""
-    return Refused(
-        ErrorCode.CREATOR_NOT_ACTIVE, "This creator takes no payments at present.", path=("creatorId",)
-    )
+    return Refused(ErrorCode.CREATOR_NOT_ACTIVE, "This creator takes no payments at present.", path=("creatorId",))
 
 
 def _check_texts(display_name: str | None, bio: str | None) -> None:

@@ -92,8 +92,7 @@ async def of_creator(
         available=posted(specs[1]),
         lifetime=Money(sum(int(row["net"]) for row in days), asset),
         by_source=[
-            SourceTotal(source, Money(net, asset), number)
-            for source, (net, number) in sorted(by_source.items())
+            SourceTotal(source, Money(net, asset), number) for source, (net, number) in sorted(by_source.items())
         ],
         by_day=[DayTotal(day, Money(net, asset), number) for day, (net, number) in by_day.items()],
     )

@@ -10,6 +10,7 @@ from ledger import Accounts
 from models.database import Database
 from providers.payments.base import Fact, PaymentProvider
 from services.bus import Bus
+from services.guests import GuestTokens
 
 
 class Settle(Protocol):
@@ -33,6 +34,7 @@ class Engine:
     provider: PaymentProvider
     bus: Bus
     settle: Settle
+    guests: GuestTokens
     provider_timeout: timedelta = timedelta(seconds=20)
     settle_grace: timedelta = timedelta(seconds=5)
     payment_expiry: timedelta = timedelta(hours=1)

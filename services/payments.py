@@ -20,6 +20,7 @@ from models.database import Connection, Transaction
 from providers.payments import base
 from services.engine import Engine
 from services.fold import Known
+from services.paging import Page, PageQuery, fetch_page
 from services.requests import Request, once
 
 CREATE_PAYMENT: Final = """
@@ -56,7 +57,10 @@ _KNOWN_TO_PROVIDER: Final = """
     )
     select * from payment
 """
-READ_PAYMENTS: Final = "select * from payments where id = any($1::uuid[])"
+_READ_PAYMENTS: Final = "select * from payments where id = any($1::uuid[])"
+_READ_EVENTS: Final = (
+    "select * from payment_events where payment_id = any($1::uuid[]) order by payment_id, sequence"
+)
 _LOCK_PAYMENT: Final = "select * from payments where id = $1 for no key update"
 _BEGIN_CALL: Final = """
     update payments set attempt_id = $2, calling_until = $3, updated_at = $4 where id = $1
@@ -192,9 +196,26 @@ async def resume(engine: Engine, payment_id: UUID, *, fresh: bool = False) -> An
     return row
 
 
+async def by_id(engine: Engine, ids: Sequence[UUID]) -> list[Any]:
+    """Read payments. Says nothing about who may see them."""
+    return await engine.database.reader.fetch(_READ_PAYMENTS, ids)
+
+
+async def events_of(engine: Engine, payment_ids: Sequence[UUID]) -> list[Any]:
+    """Read the events of payments, each payment's in order."""
+    return await engine.database.reader.fetch(_READ_EVENTS, payment_ids)
+
+
+async def of_payer(engine: Engine, user_id: UUID, query: PageQuery) -> Page:
+    """Page through the payments a user makes."""
+    return await fetch_page(
+        engine.database.reader, "select * from payments where payer_id = $1", (user_id,), query
+    )
+
+
 async def read(engine: Engine, payment_id: UUID) -> Any:
     """Return a payment's row as it is now, or None. Says nothing about who may see it."""
-    rows = await engine.database.reader.fetch(READ_PAYMENTS, [payment_id])
+    rows = await by_id(engine, [payment_id])
     return rows[0] if rows else None
 
 
@@ -293,9 +314,7 @@ async def cancel(engine: Engine, viewer: Viewer, command: Cancel) -> Answer:
 
 async def cancel_at_provider(engine: Engine, row: Any) -> Refused | None:
     """Have the provider cancel a payment and settle its answer; return the refusal if it would not."""
-    call = base.CancelPayment(
-        idempotency_key=f"cancel:{row['id']}", provider_reference=row["provider_reference"]
-    )
+    call = base.CancelPayment(idempotency_key=f"cancel:{row['id']}", provider_reference=row["provider_reference"])
     try:
         fact = await engine.provider.cancel(call)
     except base.ProviderError as error:

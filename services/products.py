@@ -185,9 +185,7 @@ def product_not_active() -> Refused:
 
 
 async def _lock_own(transaction: Transaction, viewer: Viewer, product_id: UUID) -> Product:
-    product = (
-        await Product.filter(id=product_id).using_db(transaction.orm).select_for_update(no_key=True).first()
-    )
+    product = await Product.filter(id=product_id).using_db(transaction.orm).select_for_update(no_key=True).first()
     owned = (
         product is not None
         and await Creator.filter(

@@ -58,7 +58,8 @@ _LOCK_PRODUCTS: Final = """
     order by id for no key update
 """
 _READ_PURCHASES: Final = """
-    select u.*, p.status, p.gross, p.net, p.currency from purchases u join payments p on p.id = u.payment_id
+    select u.*, p.status, p.gross, p.net, p.currency, c.user_id as creator_user_id
+    from purchases u join payments p on p.id = u.payment_id join creators c on c.id = u.creator_id
 """
 _READ_BY_ID: Final = f"{_READ_PURCHASES} where u.id = any($1::uuid[])"
 _READ_BY_PAYMENT: Final = f"{_READ_PURCHASES} where u.payment_id = any($1::uuid[])"
@@ -99,13 +100,9 @@ async def buy(engine: Engine, viewer: Viewer, command: Buy) -> Bought:
             raise await _why_not(connection, command.product_id)
         price = money(product["price"], product["currency"])
         ensure_chargeable(engine, price)
-        seller = await connection.fetchrow(
-            _SELLER, product["creator_id"], price.currency.code, price.minor, at
-        )
+        seller = await connection.fetchrow(_SELLER, product["creator_id"], price.currency.code, price.minor, at)
         if viewer.user_id is not None and seller["user_id"] == viewer.user_id:
-            raise Refused(
-                ErrorCode.SELF_PURCHASE, "A creator cannot buy from themselves.", path=("productId",)
-            )
+            raise Refused(ErrorCode.SELF_PURCHASE, "A creator cannot buy from themselves.", path=("productId",))
         if seller["state"] != "active":
             raise creator_not_active()
         ensure_split(seller)
@@ -144,9 +141,7 @@ async def release_stock(payment_ids: Sequence[UUID], *, on: Connection) -> None:
 
 async def of_buyer(engine: Engine, user_id: UUID, query: PageQuery) -> Page:
     """Page through what a user bought."""
-    return await fetch_page(
-        engine.database.reader, f"{_READ_PURCHASES} where u.buyer_id = $1", (user_id,), query
-    )
+    return await fetch_page(engine.database.reader, f"{_READ_PURCHASES} where u.buyer_id = $1", (user_id,), query)
 
 
 async def by_id(engine: Engine, ids: Sequence[UUID]) -> list[Any]:

@@ -30,6 +30,7 @@ _STANDBY_SECONDS: Final = 1.0
 _BACKOFF_SECONDS: Final = 0.05
 _BACKOFF_MAX_SECONDS: Final = 5.0
 _STATEMENT_SECONDS: Final = 10.0
+_PUBLISH_SECONDS: Final = 10.0
 _SILENT_SECONDS: Final = 15.0
 
 _SETTINGS: Final = {
@@ -125,6 +126,7 @@ class Relay:
         self._woken = asyncio.Event()
         # Waiting rows already handed to their payment's channel, oldest first, with the moment of it.
         self._early: dict[int, float] = {}
+        self._failures = 0
         self._failing_since: float | None = None
         self._heard_at = time.monotonic()
 
@@ -158,6 +160,10 @@ class Relay:
             if self._connection is None or self._connection.is_closed():
                 self._connection = await self._connect()
             self._leading = await self._connection.fetchval(_TRY_LOCK, _LOCK_KEY)
+            if self._leading:
+                # Another relay may have led in between: what it left is handed over again.
+                self._early.clear()
+                _log.info("This relay leads.")
         self._heard_at = time.monotonic()
         return self._leading
 
@@ -166,7 +172,7 @@ class Relay:
         self._task = asyncio.create_task(self._run(), name="relay")
 
     async def close(self) -> None:
-        """Stop and give the lead away. Without waiting for what waits: the next relay takes it."""
+        """Stop and give the lead away. What waits is left to the next relay."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -177,33 +183,142 @@ class Relay:
         self._woken.set()
 
     async def _run(self) -> None:
-        failures = 0
         while True:
             try:
                 if await self.try_lead():
-                    _log.info("This relay leads.")
-                    failures = 0
                     await self._lead()
-                self._failing_since = None
-                failures = 0
+                self._recovered()
                 await asyncio.sleep(_STANDBY_SECONDS)
-            except Exception:
+            except _BusRefused:
+                _log.exception("The bus takes no messages; the relay keeps the lead and tries again.")
+                await asyncio.sleep(self._failed())
+            except Exception:  # ruff: ignore[blind-except] - whatever it was, the relay must not end
                 _log.exception("The relay failed; it gives the lead away and starts again.")
-                self._failing_since = self._failing_since or time.monotonic()
                 await self._let_go()
-                await asyncio.sleep(_backoff(failures))
-                failures += 1
+                await asyncio.sleep(self._failed())
 
     async def _lead(self) -> None:
-        failures = 0
+        """Work until something fails."""
+        connection = self._connection
+        if connection is None:
+            raise RuntimeError("the relay leads without a connection")
+        await self._publish_again(connection)
+        delay_seconds = _IDLE_SECONDS
         while True:
+            found = await self._take(connection)
+            self._recovered()
+            if found < _BATCH_ROWS:
+                delay_seconds = _BUSY_SECONDS if found else min(delay_seconds * 2, _IDLE_SECONDS)
+                await self._rest(delay_seconds)
+
+    async def _publish_again(self, connection: Connection) -> None:
+        """Publish whatever has its place and was perhaps not taken by the bus."""
+        while rows := await connection.fetch(_UNPUBLISHED, _BATCH_ROWS):
+            self._heard_at = time.monotonic()
+            await self._publish(
+                message
+                for row in rows
+                for message in (_to_payment(row), _to_creator(row, row["creator_offset"]))
+                if message is not None
+            )
+            await connection.execute(_PUBLISHED, rows[-1]["position"])
+
+    async def _take(self, connection: Connection) -> int:
+        """Hand new rows to their payments and settled ones to their creators; return how many there were."""
+        early = list(self._early) if len(self._early) < _EARLY_ROWS else None
+        rows = await connection.fetch(_WAITING, early, _BATCH_ROWS)
+        self._heard_at = time.monotonic()
+        if rows:
+            new = [row for row in rows if row["id"] not in self._early]
+            await self._publish(map(_to_payment, new))
+            self._early.update(dict.fromkeys((row["id"] for row in new), time.monotonic()))
+            if settled := [row for row in rows if row["settled"]]:
+                await self._settle(connection, settled)
+        return len(rows)
+
+    async def _settle(self, connection: Connection, rows: Sequence[asyncpg.Record]) -> None:
+        """Give rows their places, for good, and hand them to their creators' channels."""
+        places = await connection.fetch(_ASSIGN, [row["id"] for row in rows])
+        if len(places) != len(rows):
+            raise RuntimeError(f"{len(places)} of {len(rows)} rows were given a place: who else gives them?")
+        offsets: dict[int, int | None] = {place["id"]: place["creator_offset"] for place in places}
+        for row_id in offsets:
+            del self._early[row_id]
+        messages = (_to_creator(row, offsets[row["id"]]) for row in rows)
+        await self._publish(message for message in messages if message is not None)
+        await connection.execute(_PUBLISHED, max(place["position"] for place in places))
+
+    async def _publish(self, messages: Iterable[Message]) -> None:
+        batch = list(messages)
+        if not batch:
+            return
+        try:
+            async with asyncio.timeout(_PUBLISH_SECONDS):
+                await self._bus.publish(batch)
+        except Exception as error:
+            raise _BusRefused(f"{len(batch)} messages wait") from error
+
+    async def _rest(self, seconds: float) -> None:
+        """Sleep until woken, at most so long."""
+        timer = asyncio.get_running_loop().call_later(seconds, self._woken.set)
+        try:
+            await self._woken.wait()
+        finally:
+            timer.cancel()
+            self._woken.clear()
+
+    def _recovered(self) -> None:
+        self._failures = 0
+        self._failing_since = None
+
+    def _failed(self) -> float:
+        """Take note of a failure; return for how many seconds to wait."""
+        self._failing_since = self._failing_since or time.monotonic()
+        ceiling = min(_BACKOFF_MAX_SECONDS, _BACKOFF_SECONDS * 2 ** min(self._failures, 16))
+        self._failures += 1
+        return random.uniform(ceiling / 2, ceiling)
+
+    async def _connect(self) -> Connection:
+        settings = _SETTINGS if self._role is None else {**_SETTINGS, "role": self._role}
+        return await asyncpg.connect(
+            self._dsn,
+            timeout=_STATEMENT_SECONDS,
+            command_timeout=_STATEMENT_SECONDS,
+            server_settings=settings,
+        )
+
+    async def _let_go(self) -> None:
+        """Close the connection, and with it give the lock back."""
+        connection, self._connection, self._leading = self._connection, None, False
+        self._early.clear()
+        if connection is not None:
             try:
-                # After a refusal too: it finds what has its place and was not taken by the bus.
-                await self._publish_again()
-                self._failing_since = None
-                await self._work()
-            except _BusRefused:
-                _log.exception("The bus takes no messages; they wait.")
-                failures = 0 if self._failing_since is None else failures + 1
-                self._failing_since = self._failing_since or time.monotonic()
-                await asyncio.sleep(_backoff(failures))
+                await connection.close(timeout=_STANDBY_SECONDS)
+            except Exception:  # ruff: ignore[blind-except] - of a connection that is thrown away
+                _log.exception("The relay's connection did not close well; it is cut.")
+                connection.terminate()
+
+
+def _event(row: asyncpg.Record, creator_offset: int | None) -> StatusEvent:
+    return StatusEvent(
+        payment_id=UUID(int=row["payment_id"].int),
+        sequence=row["sequence"],
+        status=row["status"],
+        reason=row["reason"],
+        at=row["at"],
+        creator_id=UUID(int=row["creator_id"].int),
+        creator_offset=creator_offset,
+    )
+
+
+def _to_payment(row: asyncpg.Record) -> Message:
+    event = _event(row, None)
+    return Message(payment_channel(event.payment_id), event.sequence, event)
+
+
+def _to_creator(row: asyncpg.Record, creator_offset: int | None) -> Message | None:
+    """Return nothing for what doesn't belong in the creator's activity."""
+    if creator_offset is None:
+        return None
+    event = _event(row, creator_offset)
+    return Message(creator_channel(event.creator_id), creator_offset, event)

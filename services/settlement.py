@@ -139,9 +139,7 @@ async def _follow(
 ) -> None:
     """Do what follows from payments that have ended, and from what the provider charged."""
     canceled = [
-        change.row["id"]
-        for change in changes
-        if change.canceled and change.row["kind"] == PaymentKind.PURCHASE
+        change.row["id"] for change in changes if change.canceled and change.row["kind"] == PaymentKind.PURCHASE
     ]
     if canceled:
         await purchases.release_stock(canceled, on=connection)

@@ -50,9 +50,7 @@ async def sweep(engine: Engine) -> int:
     rows = await engine.database.writer.fetch(_CLAIM, at, at + _RETRY_AFTER, _BATCH)
     for row in rows:
         await _guarded(engine, row, _look_up)
-    expired = await engine.database.writer.fetch(
-        _EXPIRED, at - engine.payment_expiry, at + _RETRY_AFTER, _BATCH
-    )
+    expired = await engine.database.writer.fetch(_EXPIRED, at - engine.payment_expiry, at + _RETRY_AFTER, _BATCH)
     for row in expired:
         await _guarded(engine, row, _expire)
     return len(rows) + len(expired)

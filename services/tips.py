@@ -75,7 +75,8 @@ _SEND: Final = f"""
         (select refusal from verdict) as refusal
 """  # ruff: ignore[hardcoded-sql-expression] - made of constants
 _READ_TIPS: Final = """
-    select t.*, p.status, p.gross, p.net, p.currency from tips t join payments p on p.id = t.payment_id
+    select t.*, p.status, p.gross, p.net, p.currency, c.user_id as creator_user_id
+    from tips t join payments p on p.id = t.payment_id join creators c on c.id = t.creator_id
 """
 _READ_TIPS_BY_ID: Final = f"{_READ_TIPS} where t.id = any($1::uuid[])"
 _READ_TIPS_BY_PAYMENT: Final = f"{_READ_TIPS} where t.payment_id = any($1::uuid[])"

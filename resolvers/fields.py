@@ -1,0 +1,92 @@
+"""Root fields, typed: each states who may use it, and turns what a service refuses into its payload."""
+
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import strawberry
+from graphql import GraphQLError
+
+from core import ids
+from core.errors import ErrorCode, Refused, not_found
+from core.ids import Noun
+from core.scopes import Scope
+from core.viewer import Viewer
+from resolvers.context import Info
+from schema.base import access
+from schema.errors import Payload, user_error
+
+P = ParamSpec("P")
+T = TypeVar("T")
+InputT = TypeVar("InputT")
+PayloadT = TypeVar("PayloadT", bound=Payload)
+
+
+def query(*, description: str, scope: Scope | None = None) -> Callable[[Callable[P, T]], T]:
+    """Declare a query. With a scope, the field itself says nothing to those without it."""
+    return _typed(strawberry.field(description=description, directives=access(scope) if scope else ()))
+
+
+def mutation(
+    *, description: str, scope: Scope, payload: type[PayloadT], guests: bool = False
+) -> Callable[[Callable[[Any, Info, InputT], Awaitable[PayloadT]]], PayloadT]:
+    """Declare a mutation: it needs the scope, or ``guests`` may use it too; a refusal becomes its payload."""
+
+    def decorate(resolve: Callable[[Any, Info, InputT], Awaitable[PayloadT]]) -> PayloadT:
+        @functools.wraps(resolve)
+        async def guarded(self: Any, info: Info, input: InputT) -> PayloadT:  # ruff: ignore[builtin-argument-shadowing] - the contract's name
+            try:
+                _ensure_may(info.context.viewer, scope, guests=guests)
+                return await resolve(self, info, input)
+            except Refused as refused:
+                return payload(errors=[user_error(refused)])
+
+        field: PayloadT = strawberry.mutation(
+            resolver=guarded, description=description, directives=access(scope, guests=guests)
+        )
+        return field
+
+    return decorate
+
+
+def subscription(
+    *, description: str, scope: Scope, guests: bool = False
+) -> Callable[
+    [Callable[Concatenate[Any, Info, P], AsyncIterator[T]]],
+    Callable[Concatenate[Any, Info, P], AsyncIterator[T]],
+]:
+    """Declare a subscription."""
+    return _typed(strawberry.subscription(description=description, directives=access(scope, guests=guests)))
+
+
+def _typed(decorator: Any) -> Any:
+    """Strawberry's decorators are untyped when called with a description; this is the one place that knows."""
+    return decorator
+
+
+def _ensure_may(viewer: Viewer, scope: Scope, *, guests: bool) -> None:
+    if guests and not viewer.is_signed_in:
+        return
+    if not viewer.is_signed_in:
+        raise Refused(ErrorCode.UNAUTHENTICATED, "Sign in: send an access token with the request.")
+    if not viewer.may(scope):
+        raise Refused(
+            ErrorCode.FORBIDDEN, f"The access token lacks the scope {scope.value}. Ask for one that has it."
+        )
+
+
+def id_of(noun: Noun, text: str, *path: str) -> Any:
+    """Return the UUID behind an id a client sent. Errors: NOT_FOUND, as for one that isn't there."""
+    value = ids.decode(noun, text)
+    if value is None:
+        raise not_found(noun.name.lower(), *path)
+    return value
+
+
+def top_level(refused: Refused) -> GraphQLError:
+    """Return a refusal as an error of a query or a subscription, which have no payload to carry it."""
+    return GraphQLError(
+        refused.message,
+        extensions={"code": refused.code.value, "nextAction": refused.code.next_action.value},
+        original_error=refused,
+    )

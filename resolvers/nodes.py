@@ -1,0 +1,42 @@
+"""Anything by its id."""
+
+import strawberry
+
+from core import ids
+from core.ids import Noun
+from core.scopes import Scope
+from resolvers import shown
+from resolvers.context import Info
+from resolvers.fields import query
+from resolvers.loaders import may_see_part, may_see_payment
+from resolvers.products import find_product
+from schema.base import Node
+from services import creators, payments, purchases, tips, users
+
+
+@strawberry.type
+class NodeQuery:
+    @query(description="Whatever has this id; null if nothing has, or if it is not yours to see.")
+    async def node(self, info: Info, id: strawberry.ID) -> Node | None:  # ruff: ignore[builtin-argument-shadowing] - the contract's name; a return per noun
+        noun = ids.noun_of(id)
+        key = ids.decode(noun, id) if noun is not None else None
+        if key is None:
+            return None
+        engine, viewer = info.context.engine, info.context.viewer
+        if noun is Noun.USER:
+            rows = await users.by_id(engine, [key])
+            own = viewer.user_id == key and viewer.may(Scope.ACCOUNT_READ)
+            return shown.user(rows[0]) if rows and own else None
+        if noun is Noun.CREATOR:
+            rows = await creators.by_id(engine, [key])
+            return shown.creator(rows[0]) if rows else None
+        if noun is Noun.PRODUCT:
+            return await find_product(info, key)
+        if noun is Noun.TIP:
+            rows = await tips.by_id(engine, [key])
+            return shown.tip(rows[0]) if rows and may_see_part(viewer, rows[0], "giver_id") else None
+        if noun is Noun.PURCHASE:
+            rows = await purchases.by_id(engine, [key])
+            return shown.purchase(rows[0]) if rows and may_see_part(viewer, rows[0], "buyer_id") else None
+        row = await payments.read(engine, key)
+        return shown.payment(row) if row is not None and may_see_payment(viewer, row) else None

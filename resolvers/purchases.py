@@ -1,0 +1,48 @@
+"""Purchases: buying one product now, and reading what was bought."""
+
+import strawberry
+
+from core.ids import Noun
+from core.scopes import Scope
+from resolvers import shown
+from resolvers.context import Info
+from resolvers.fields import id_of, mutation, query
+from resolvers.loaders import may_see_part
+from resolvers.payments import guest_token
+from schema.purchases import Purchase, PurchaseCreateInput, PurchaseCreatePayload
+from services import purchases
+
+
+@strawberry.type
+class PurchaseQuery:
+    @query(
+        description="A purchase by its id, for its buyer and its seller; null for anybody else.",
+        scope=Scope.ACCOUNT_READ,
+    )
+    async def purchase(self, info: Info, id: strawberry.ID) -> Purchase | None:  # ruff: ignore[builtin-argument-shadowing] - the contract's name
+        rows = await purchases.by_id(info.context.engine, [id_of(Noun.PURCHASE, id, "id")])
+        visible = rows and may_see_part(info.context.viewer, rows[0], "buyer_id")
+        return shown.purchase(rows[0]) if visible else None
+
+
+@strawberry.type
+class PurchaseMutation:
+    @mutation(
+        description="Buy one of a product and start its payment. It is reserved at once, and released when the "
+        "payment is cancelled. Guests may, with a random UUID as key.",
+        scope=Scope.PURCHASES_WRITE,
+        payload=PurchaseCreatePayload,
+        guests=True,
+    )
+    async def purchase_create(self, info: Info, input: PurchaseCreateInput) -> PurchaseCreatePayload:  # ruff: ignore[builtin-argument-shadowing]
+        command = purchases.Buy(
+            product_id=id_of(Noun.PRODUCT, input.product_id, "productId"), key=input.idempotency_key
+        )
+        bought = await purchases.buy(info.context.engine, info.context.viewer, command)
+        info.context.replayed = bought.replayed
+        rows = await purchases.by_id(info.context.engine, [bought.purchase_id])
+        return PurchaseCreatePayload(
+            purchase=shown.purchase(rows[0]),
+            payment=shown.payment(bought.payment),
+            payment_token=guest_token(info, bought.payment),
+        )

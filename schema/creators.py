@@ -1,0 +1,130 @@
+"""Creators: who is paid."""
+
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+import strawberry
+
+from core.scopes import Scope
+from schema.base import Info, Node, access, nested
+from schema.connections import (
+    After,
+    Before,
+    Connection,
+    DateTimeFilter,
+    First,
+    Last,
+    PageArguments,
+    StringFilter,
+)
+from schema.earnings import Earnings
+from schema.errors import Payload
+from schema.scalars import CurrencyCode
+from schema.sorts import ProductSort, TipSort
+
+if TYPE_CHECKING:
+    from schema.products import Product, ProductWhere
+    from schema.tips import Tip, TipWhere
+
+
+@strawberry.input(description="Which creators; all conditions that are given must hold.")
+class CreatorWhere:
+    handle: StringFilter | None = strawberry.field(default=None, description="By handle.")
+    display_name: StringFilter | None = strawberry.field(default=None, description="By display name.")
+    created_at: DateTimeFilter | None = strawberry.field(default=None, description="By when they began.")
+    and_: list["CreatorWhere"] | None = strawberry.field(
+        default=None, name="AND", description="All of these hold."
+    )
+    or_: list["CreatorWhere"] | None = strawberry.field(
+        default=None, name="OR", description="At least one of these holds."
+    )
+
+
+@strawberry.type(description="Somebody who is paid: tipped, and bought from.")
+class Creator(Node):
+    key: strawberry.Private[UUID]
+    user_key: strawberry.Private[UUID]
+    handle: str = strawberry.field(description="Their unique name in addresses.")
+    display_name: str = strawberry.field(description="Their name for people.")
+    bio: str | None = strawberry.field(description="A few words about them.")
+    active: bool = strawberry.field(description="Whether they take payments at present.")
+    created_at: datetime = strawberry.field(description="When they became a creator.")
+
+    @strawberry.field(
+        description="The tips they were given, whatever became of them. Null unless you are this creator.",
+        directives=access(Scope.EARNINGS_READ),
+    )
+    async def tips(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        where: Annotated["TipWhere", strawberry.lazy("schema.tips")] | None = None,
+        sort: TipSort = TipSort.NEWEST,
+    ) -> Connection[Annotated["Tip", strawberry.lazy("schema.tips")]] | None:
+        page = PageArguments(first, after, last, before)
+        result: Connection[Tip] | None = await nested("creator_tips")(self, info, page, where, sort)
+        return result
+
+    @strawberry.field(description="What they sell. The creator also sees what is archived.")
+    async def products(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        where: Annotated["ProductWhere", strawberry.lazy("schema.products")] | None = None,
+        sort: ProductSort = ProductSort.NEWEST,
+    ) -> Connection[Annotated["Product", strawberry.lazy("schema.products")]]:
+        page = PageArguments(first, after, last, before)
+        result: Connection[Product] = await nested("creator_products")(self, info, page, where, sort)
+        return result
+
+    @strawberry.field(
+        description="What they earned in a currency. Null unless you are this creator.",
+        directives=access(Scope.EARNINGS_READ),
+    )
+    async def earnings(
+        self,
+        info: Info,
+        currency: CurrencyCode,
+        since: Annotated[date | None, strawberry.argument(description="The first UTC day that counts.")] = None,
+        until: Annotated[date | None, strawberry.argument(description="The last UTC day that counts.")] = None,
+    ) -> Earnings | None:
+        result: Earnings | None = await nested("creator_earnings")(self, info, currency, since, until)
+        return result
+
+
+@strawberry.input(description="Become a creator.")
+class CreatorCreateInput:
+    idempotency_key: str = strawberry.field(description="Sent again with the same key it happens once.")
+    handle: str = strawberry.field(
+        description="3 to 30 small letters, digits and underscores, neither beginning nor ending with one."
+    )
+    display_name: str = strawberry.field(description="The name for people, 1 to 80 characters.")
+    bio: str | None = strawberry.field(default=None, description="A few words, at most 2,000 characters.")
+
+
+@strawberry.input(description="Change a creator of yours. What is not given stays as it is.")
+class CreatorUpdateInput:
+    idempotency_key: str = strawberry.field(description="Sent again with the same key it happens once.")
+    creator_id: strawberry.ID = strawberry.field(description="Which creator.")
+    display_name: str | None = strawberry.field(default=None, description="1 to 80 characters.")
+    bio: str | None = strawberry.field(default=None, description="At most 2,000 characters.")
+    active: bool | None = strawberry.field(
+        default=None, description="An inactive creator takes no new payments; those under way go on."
+    )
+
+
+@strawberry.type(description="The creator that was made.")
+class CreatorCreatePayload(Payload):
+    creator: Creator | None = strawberry.field(default=None, description="The creator.")
+
+
+@strawberry.type(description="The creator as it is now.")
+class CreatorUpdatePayload(Payload):
+    creator: Creator | None = strawberry.field(default=None, description="The creator.")

@@ -1,0 +1,33 @@
+"""Earnings: what a creator took in."""
+
+from datetime import date
+
+import strawberry
+
+from core.payments import PaymentKind
+from schema.money import Money
+
+
+@strawberry.type(description="What one kind of payment brought in.")
+class EarningsBySource:
+    source: PaymentKind = strawberry.field(description="What was paid for.")
+    net: Money = strawberry.field(description="What the creator got of it.")
+    payments: int = strawberry.field(description="How many payments it was.")
+
+
+@strawberry.type(description="What one UTC day brought in.")
+class EarningsByDay:
+    day: date = strawberry.field(description="The day, in UTC.")
+    net: Money = strawberry.field(description="What the creator got.")
+    payments: int = strawberry.field(description="How many payments it was.")
+
+
+@strawberry.type(description="A creator's money in one currency. Balances are read from the ledger.")
+class Earnings:
+    pending: Money = strawberry.field(description="Captured, and not theirs to use yet.")
+    available: Money = strawberry.field(description="Theirs to be paid out.")
+    lifetime: Money = strawberry.field(
+        description="All that was ever captured for them, within `since` and `until` if given."
+    )
+    by_source: list[EarningsBySource] = strawberry.field(description="`lifetime` by what was paid for.")
+    by_day: list[EarningsByDay] = strawberry.field(description="`lifetime` by day, the newest first.")

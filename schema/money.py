@@ -1,0 +1,57 @@
+"""Money as clients see it."""
+
+from decimal import Decimal
+
+import strawberry
+from babel.core import UnknownLocaleError
+from babel.numbers import format_currency
+
+import core.money
+from core.errors import ErrorCode, Refused
+from schema.scalars import BigInt, CurrencyCode
+
+
+@strawberry.type(description="An exact amount of one currency.")
+class Money:
+    amount: Decimal = strawberry.field(description="In the main unit, with all its decimals: `5.00`.")
+    minor_units: BigInt = strawberry.field(description="In the smallest unit: `500`.")
+    exponent: int = strawberry.field(description="How many decimals the currency has: 2 for USD, 0 for JPY.")
+    currency: CurrencyCode = strawberry.field(description="The currency.")
+
+    @strawberry.field(description="The amount for people: `$5.00`. Takes a BCP 47 language tag.")
+    def formatted(self, locale: str = "en") -> str:
+        try:
+            return format_currency(
+                self.amount,
+                self.currency,
+                locale=locale.replace("-", "_"),
+                currency_digits=False,
+                decimal_quantization=False,
+                format=None,
+            )
+        except (UnknownLocaleError, ValueError):
+            raise Refused(
+                ErrorCode.INPUT_INVALID, "Send a language tag such as en, fr-CA or ja.", path=("locale",)
+            ) from None
+
+    @classmethod
+    def of(cls, money: core.money.Money) -> "Money":
+        """Return an amount as clients see it."""
+        return cls(
+            amount=money.amount,
+            minor_units=BigInt(money.minor),
+            exponent=money.currency.exponent,
+            currency=CurrencyCode(money.currency.code),
+        )
+
+
+@strawberry.input(description="An amount to pay or to charge.")
+class MoneyInput:
+    amount: Decimal = strawberry.field(
+        description="In the main unit. More decimals than the currency has are refused, never rounded."
+    )
+    currency: CurrencyCode = strawberry.field(description="The currency.")
+
+    def parsed(self) -> core.money.Money:
+        """Return the amount exactly. Errors: as ``core.money.parse``."""
+        return core.money.parse(self.amount, self.currency)

@@ -1,0 +1,169 @@
+"""Payments: what a client confirms, cancels and watches."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+import strawberry
+
+from core.payments import PaymentKind, PaymentNextAction, PaymentStatus
+from schema.base import Node, edge
+from schema.connections import DateTimeFilter
+from schema.creators import Creator
+from schema.enums import described
+from schema.errors import Payload
+from schema.fees import PaymentLine
+from schema.money import Money
+
+if TYPE_CHECKING:
+    from schema.purchases import Purchase
+    from schema.tips import Tip
+
+PaymentStatusEnum = described(
+    PaymentStatus,
+    "Where a payment stands.",
+    {
+        PaymentStatus.CREATED: "Being made known to the provider.",
+        PaymentStatus.PENDING: "Waits to be confirmed with a payment method.",
+        PaymentStatus.REQUIRES_ACTION: "Waits for the payer to authenticate; see `nextAction.url`.",
+        PaymentStatus.PROCESSING: "Accepted by the provider; being settled.",
+        PaymentStatus.AUTHORIZED: "Reserved on the payer's side; not captured.",
+        PaymentStatus.SUCCEEDED: "Captured and in the books. Final.",
+        PaymentStatus.FAILED: "Declined. It can be confirmed again with another method.",
+        PaymentStatus.CANCELED: "Cancelled; nothing was charged. Final.",
+        PaymentStatus.RECONCILING: "The provider did not answer; what happened is being looked up.",
+    },
+)
+PaymentNextActionEnum = described(
+    PaymentNextAction,
+    "What the payer's client does next.",
+    {
+        PaymentNextAction.CONFIRM: "Confirm it with a payment method.",
+        PaymentNextAction.AUTHENTICATE: "Send the payer to `url`.",
+        PaymentNextAction.OTHER_METHOD: "Confirm it with another payment method.",
+        PaymentNextAction.WAIT: "Nothing; a change of status will come.",
+        PaymentNextAction.NONE: "Nothing; it has ended.",
+    },
+)
+
+
+@strawberry.input(description="Conditions on a status; all that are given must hold.")
+class PaymentStatusFilter:
+    eq: PaymentStatus | None = strawberry.field(default=None, description="Equal to.")
+    in_: list[PaymentStatus] | None = strawberry.field(default=None, name="in", description="One of.")
+
+
+@strawberry.input(description="Which payments; all conditions that are given must hold.")
+class PaymentWhere:
+    status: PaymentStatusFilter | None = strawberry.field(default=None, description="By status.")
+    kind: PaymentKind | None = strawberry.field(default=None, description="By what they are for.")
+    created_at: DateTimeFilter | None = strawberry.field(default=None, description="By when they were created.")
+    and_: list["PaymentWhere"] | None = strawberry.field(
+        default=None, name="AND", description="All of these hold."
+    )
+    or_: list["PaymentWhere"] | None = strawberry.field(
+        default=None, name="OR", description="At least one of these holds."
+    )
+
+
+@strawberry.type(description="What the payer's client does next.")
+class PaymentAction:
+    type: PaymentNextAction = strawberry.field(description="What to do.")
+    url: str | None = strawberry.field(description="Where to send the payer, with AUTHENTICATE.")
+
+
+@strawberry.type(description="A change of a payment's status.")
+class PaymentEvent:
+    cursor: str = strawberry.field(description="Its place in the payment's events; resume from it.")
+    status: PaymentStatus = strawberry.field(description="The status from then on.")
+    reason: str | None = strawberry.field(description="Why, for machines, where there is a reason.")
+    message: str = strawberry.field(description="The same for people.")
+    at: datetime = strawberry.field(description="When.")
+
+
+@strawberry.type(description="A payment for one tip or purchase. Seen by its payer, or with its token.")
+class Payment(Node):
+    key: strawberry.Private[UUID]
+    creator_key: strawberry.Private[UUID]
+    kind: PaymentKind = strawberry.field(description="What it is for.")
+    status: PaymentStatus = strawberry.field(description="Where it stands.")
+    status_reason: str | None = strawberry.field(description="Why, for machines, where there is a reason.")
+    status_message: str = strawberry.field(description="Where it stands and why, for people.")
+    status_changed_at: datetime = strawberry.field(description="When anything about it last changed.")
+    next_action: PaymentAction = strawberry.field(description="What the payer's client does next.")
+    amount: Money = strawberry.field(description="What the payer pays.")
+    lines: list[PaymentLine] = strawberry.field(
+        description="Where it goes, fixed when it was created: GROSS = PLATFORM_FEE + TAX + NET."
+    )
+    cursor: str = strawberry.field(description="The place of its last event: `paymentStatus` resumes from it.")
+    created_at: datetime = strawberry.field(description="When it was created.")
+    creator: Creator = edge("creators", key=lambda payment: payment.creator_key, description="Who is paid.")
+    tip: Annotated["Tip", strawberry.lazy("schema.tips")] | None = edge(
+        "tip_of_payment",
+        key=lambda payment: payment.key if payment.kind is PaymentKind.TIP else None,
+        description="The tip it is for.",
+    )
+    purchase: Annotated["Purchase", strawberry.lazy("schema.purchases")] | None = edge(
+        "purchase_of_payment",
+        key=lambda payment: payment.key if payment.kind is PaymentKind.PURCHASE else None,
+        description="The purchase it is for.",
+    )
+    events: list[PaymentEvent] = edge(
+        "events_of_payment", key=lambda payment: payment.key, description="All changes of its status, in order."
+    )
+
+
+class UpdateKind(StrEnum):
+    SNAPSHOT = "SNAPSHOT"
+    EVENT = "EVENT"
+    RESET = "RESET"
+
+
+described(
+    UpdateKind,
+    "What a message of a stream is.",
+    {
+        UpdateKind.SNAPSHOT: "How things stand; the first message of a new stream.",
+        UpdateKind.EVENT: "One change, the next in order.",
+        UpdateKind.RESET: "The cursor sent is not one of this stream: forget what you have. A snapshot follows.",
+    },
+)
+
+
+@strawberry.type(description="A message of `paymentStatus`.")
+class PaymentStatusUpdate:
+    kind: UpdateKind = strawberry.field(description="What it is.")
+    cursor: str = strawberry.field(description="Send it as `after` to go on from here.")
+    event: PaymentEvent | None = strawberry.field(description="The change, with EVENT.")
+    payment: Payment = strawberry.field(description="The payment as it is now.")
+
+
+@strawberry.input(description="Charge a payment.")
+class PaymentConfirmInput:
+    idempotency_key: str = strawberry.field(description="Sent again with the same key it happens once.")
+    payment_id: strawberry.ID = strawberry.field(description="Which payment.")
+    method: str = strawberry.field(
+        description="A token the payment provider gave out for the payer's card. Never a card number."
+    )
+    return_url: str | None = strawberry.field(
+        default=None, description="Where the payer comes back to after authenticating. http or https."
+    )
+
+
+@strawberry.input(description="Cancel a payment that nothing was captured of.")
+class PaymentCancelInput:
+    idempotency_key: str = strawberry.field(description="Sent again with the same key it happens once.")
+    payment_id: strawberry.ID = strawberry.field(description="Which payment.")
+
+
+@strawberry.type(description="The payment after the provider was asked to charge it.")
+class PaymentConfirmPayload(Payload):
+    payment: Payment | None = strawberry.field(
+        default=None, description="The payment as it is now; also with the error of a declined card."
+    )
+
+
+@strawberry.type(description="The payment after the provider was asked to cancel it.")
+class PaymentCancelPayload(Payload):
+    payment: Payment | None = strawberry.field(default=None, description="The payment as it is now.")

@@ -1,0 +1,52 @@
+"""Users: the person behind the credential."""
+
+from datetime import datetime
+from uuid import UUID
+
+import strawberry
+
+from core.scopes import Scope
+from schema.base import Info, Node, access, edge, nested
+from schema.connections import After, Before, Connection, First, Last, PageArguments
+from schema.creators import Creator
+from schema.payments import Payment, PaymentWhere
+from schema.purchases import Purchase
+from schema.sorts import PaymentSort
+
+
+@strawberry.type(description="A person who signs in.")
+class User(Node):
+    key: strawberry.Private[UUID]
+    name: str | None = strawberry.field(description="What they are called, if they said so.")
+    created_at: datetime = strawberry.field(description="When they first signed in.")
+    creator: Creator | None = edge(
+        "creator_of_user", key=lambda user: user.key, description="The creator they are, if they are one."
+    )
+
+    @strawberry.field(description="The payments they made.", directives=access(Scope.ACCOUNT_READ))
+    async def payments(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        where: PaymentWhere | None = None,
+        sort: PaymentSort = PaymentSort.NEWEST,
+    ) -> Connection[Payment] | None:
+        page = PageArguments(first, after, last, before)
+        result: Connection[Payment] | None = await nested("user_payments")(self, info, page, where, sort)
+        return result
+
+    @strawberry.field(description="What they bought, newest first.", directives=access(Scope.ACCOUNT_READ))
+    async def purchases(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[Purchase] | None:
+        page = PageArguments(first, after, last, before)
+        result: Connection[Purchase] | None = await nested("user_purchases")(self, info, page)
+        return result
