@@ -7,9 +7,8 @@ from uuid import UUID
 import strawberry
 from strawberry.schema_directive import Location
 
-from core.scopes import Scope
 from core.viewer import Viewer
-from schema.enums import described
+from schema.enums import Scope
 
 
 class Loads(Protocol):
@@ -28,20 +27,6 @@ class Context(Protocol):
 
 
 Info = strawberry.Info[Context, None]
-
-ScopeEnum = described(
-    Scope,
-    "A permission carried by an access token.",
-    {
-        Scope.ACCOUNT_READ: "Read one's own payments, tips and purchases.",
-        Scope.EARNINGS_READ: "Read what one earns as a creator: earnings, tips received, activity.",
-        Scope.CREATORS_WRITE: "Become a creator and change one's profile.",
-        Scope.PRODUCTS_WRITE: "Offer, change and archive products.",
-        Scope.TIPS_WRITE: "Give tips.",
-        Scope.PURCHASES_WRITE: "Buy products.",
-        Scope.PAYMENTS_WRITE: "Confirm and cancel one's own payments.",
-    },
-)
 
 
 @strawberry.schema_directive(

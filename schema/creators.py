@@ -6,7 +6,6 @@ from uuid import UUID
 
 import strawberry
 
-from core.scopes import Scope
 from schema.base import Info, Node, access, nested
 from schema.connections import (
     After,
@@ -19,6 +18,7 @@ from schema.connections import (
     StringFilter,
 )
 from schema.earnings import Earnings
+from schema.enums import Scope
 from schema.errors import Payload
 from schema.scalars import CurrencyCode
 from schema.sorts import ProductSort, TipSort

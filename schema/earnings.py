@@ -4,7 +4,7 @@ from datetime import date
 
 import strawberry
 
-from core.payments import PaymentKind
+from schema.enums import PaymentKind
 from schema.money import Money
 
 

@@ -1,10 +1,16 @@
-"""Enums of the core, described for the contract."""
+"""Enums of the core, described for the contract: every module of the contract takes them from here."""
 
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
 import strawberry
+
+from core.errors import ErrorCode, NextAction
+from core.payments import PaymentKind, PaymentNextAction, PaymentStatus
+from core.scopes import Scope
+
+__all__ = ["ErrorCode", "NextAction", "PaymentKind", "PaymentNextAction", "PaymentStatus", "Scope", "described"]
 
 
 def described(enum: type[Enum], description: str, values: Mapping[Any, str]) -> Any:
@@ -13,3 +19,94 @@ def described(enum: type[Enum], description: str, values: Mapping[Any, str]) -> 
     for value in decorated.__strawberry_definition__.values:  # type: ignore[attr-defined] # added by enum()
         value.description = values[enum[value.name]]
     return decorated
+
+
+described(
+    Scope,
+    "A permission carried by an access token.",
+    {
+        Scope.ACCOUNT_READ: "Read one's own payments, tips and purchases.",
+        Scope.EARNINGS_READ: "Read what one earns as a creator: earnings, tips received, activity.",
+        Scope.CREATORS_WRITE: "Become a creator and change one's profile.",
+        Scope.PRODUCTS_WRITE: "Offer, change and archive products.",
+        Scope.TIPS_WRITE: "Give tips.",
+        Scope.PURCHASES_WRITE: "Buy products.",
+        Scope.PAYMENTS_WRITE: "Confirm and cancel one's own payments.",
+    },
+)
+described(
+    ErrorCode,
+    "Why something was refused. A code never changes its meaning.",
+    {
+        ErrorCode.UNAUTHENTICATED: "No valid credential was sent, or it has expired. Sign in.",
+        ErrorCode.FORBIDDEN: "The credential does not carry the scope this needs.",
+        ErrorCode.NOT_FOUND: "There is no such object, or it is not yours to see.",
+        ErrorCode.INPUT_INVALID: "A value is not acceptable; `path` names it and `message` says what would be.",
+        ErrorCode.CARD_NUMBER_REFUSED: "A card number was sent. Send a token of the payment provider instead.",
+        ErrorCode.IDEMPOTENCY_KEY_INVALID: "The idempotency key is empty, too long or, for a guest, not a UUID.",
+        ErrorCode.IDEMPOTENCY_KEY_REUSED: "The key was used with other input. Use a new key for a new request.",
+        ErrorCode.AMOUNT_INVALID: "The amount is not a number greater than zero.",
+        ErrorCode.AMOUNT_TOO_PRECISE: "The amount has more decimals than its currency.",
+        ErrorCode.AMOUNT_TOO_SMALL: "The amount is below what can be charged, or fees would leave nothing of it.",
+        ErrorCode.AMOUNT_TOO_LARGE: "The amount is above what can be charged at once.",
+        ErrorCode.CURRENCY_NOT_SUPPORTED: "Payments are not taken in this currency.",
+        ErrorCode.CREATOR_NOT_ACTIVE: "The creator takes no payments at present.",
+        ErrorCode.CREATOR_EXISTS: "The user is a creator already.",
+        ErrorCode.HANDLE_TAKEN: "Another creator has this handle.",
+        ErrorCode.SELF_TIP: "One cannot tip oneself.",
+        ErrorCode.SELF_PURCHASE: "One cannot buy from oneself.",
+        ErrorCode.PRODUCT_NOT_ACTIVE: "The product is no longer sold.",
+        ErrorCode.OUT_OF_STOCK: "Nothing is left of the product.",
+        ErrorCode.PAYMENT_DECLINED: "The payer's bank declined. Another method may work.",
+        ErrorCode.PAYMENT_IN_PROGRESS: "The provider is being asked about this payment. Wait for its status.",
+        ErrorCode.PAYMENT_NOT_CONFIRMABLE: "The payment has gone too far to be confirmed.",
+        ErrorCode.PAYMENT_NOT_CANCELABLE: "The payment has gone too far to be cancelled.",
+        ErrorCode.PROVIDER_UNAVAILABLE: "The payment provider did not take the request. Nothing was charged.",
+        ErrorCode.LIMIT_EXCEEDED: "The operation is larger than this server allows.",
+        ErrorCode.INTERNAL: "Something broke on our side. Quote `traceId` when reporting it.",
+    },
+)
+described(
+    NextAction,
+    "What to do about a failure.",
+    {
+        NextAction.FIX_INPUT: "Change what was sent, and send it under a new key.",
+        NextAction.SIGN_IN: "Sign in, or ask for a token with the scope.",
+        NextAction.RETRY_SAME_KEY: "Send the same request again, under the same key.",
+        NextAction.USE_NEW_KEY: "Send the request under a new key.",
+        NextAction.OTHER_METHOD: "Try another payment method.",
+        NextAction.WAIT: "Watch the status and try again.",
+        NextAction.NONE: "Nothing that a client does will change this.",
+    },
+)
+described(
+    PaymentKind,
+    "What a payment is for.",
+    {PaymentKind.TIP: "A tip.", PaymentKind.PURCHASE: "A purchase."},
+)
+described(
+    PaymentStatus,
+    "Where a payment stands.",
+    {
+        PaymentStatus.CREATED: "Being made known to the provider.",
+        PaymentStatus.PENDING: "Waits to be confirmed with a payment method.",
+        PaymentStatus.REQUIRES_ACTION: "Waits for the payer to authenticate; see `nextAction.url`.",
+        PaymentStatus.PROCESSING: "Accepted by the provider; being settled.",
+        PaymentStatus.AUTHORIZED: "Reserved on the payer's side; not captured.",
+        PaymentStatus.SUCCEEDED: "Captured and in the books. Final.",
+        PaymentStatus.FAILED: "Declined. It can be confirmed again with another method.",
+        PaymentStatus.CANCELED: "Cancelled; nothing was charged. Final.",
+        PaymentStatus.RECONCILING: "The provider did not answer; what happened is being looked up.",
+    },
+)
+described(
+    PaymentNextAction,
+    "What the payer's client does next.",
+    {
+        PaymentNextAction.CONFIRM: "Confirm it with a payment method.",
+        PaymentNextAction.AUTHENTICATE: "Send the payer to `url`.",
+        PaymentNextAction.OTHER_METHOD: "Confirm it with another payment method.",
+        PaymentNextAction.WAIT: "Nothing; a change of status will come.",
+        PaymentNextAction.NONE: "Nothing; it has ended.",
+    },
+)

@@ -3,55 +3,9 @@
 import strawberry
 
 import core.money
-from core.errors import ErrorCode, NextAction, Refused
-from schema.enums import described
+from core.errors import Refused
+from schema.enums import ErrorCode, NextAction
 from schema.money import Money
-
-ErrorCodeEnum = described(
-    ErrorCode,
-    "Why something was refused. A code never changes its meaning.",
-    {
-        ErrorCode.UNAUTHENTICATED: "No valid credential was sent, or it has expired. Sign in.",
-        ErrorCode.FORBIDDEN: "The credential does not carry the scope this needs.",
-        ErrorCode.NOT_FOUND: "There is no such object, or it is not yours to see.",
-        ErrorCode.INPUT_INVALID: "A value is not acceptable; `path` names it and `message` says what would be.",
-        ErrorCode.CARD_NUMBER_REFUSED: "A card number was sent. Send a token of the payment provider instead.",
-        ErrorCode.IDEMPOTENCY_KEY_INVALID: "The idempotency key is empty, too long or, for a guest, not a UUID.",
-        ErrorCode.IDEMPOTENCY_KEY_REUSED: "The key was used with other input. Use a new key for a new request.",
-        ErrorCode.AMOUNT_INVALID: "The amount is not a number greater than zero.",
-        ErrorCode.AMOUNT_TOO_PRECISE: "The amount has more decimals than its currency.",
-        ErrorCode.AMOUNT_TOO_SMALL: "The amount is below what can be charged, or fees would leave nothing of it.",
-        ErrorCode.AMOUNT_TOO_LARGE: "The amount is above what can be charged at once.",
-        ErrorCode.CURRENCY_NOT_SUPPORTED: "Payments are not taken in this currency.",
-        ErrorCode.CREATOR_NOT_ACTIVE: "The creator takes no payments at present.",
-        ErrorCode.CREATOR_EXISTS: "The user is a creator already.",
-        ErrorCode.HANDLE_TAKEN: "Another creator has this handle.",
-        ErrorCode.SELF_TIP: "One cannot tip oneself.",
-        ErrorCode.SELF_PURCHASE: "One cannot buy from oneself.",
-        ErrorCode.PRODUCT_NOT_ACTIVE: "The product is no longer sold.",
-        ErrorCode.OUT_OF_STOCK: "Nothing is left of the product.",
-        ErrorCode.PAYMENT_DECLINED: "The payer's bank declined. Another method may work.",
-        ErrorCode.PAYMENT_IN_PROGRESS: "The provider is being asked about this payment. Wait for its status.",
-        ErrorCode.PAYMENT_NOT_CONFIRMABLE: "The payment has gone too far to be confirmed.",
-        ErrorCode.PAYMENT_NOT_CANCELABLE: "The payment has gone too far to be cancelled.",
-        ErrorCode.PROVIDER_UNAVAILABLE: "The payment provider did not take the request. Nothing was charged.",
-        ErrorCode.LIMIT_EXCEEDED: "The operation is larger than this server allows.",
-        ErrorCode.INTERNAL: "Something broke on our side. Quote `traceId` when reporting it.",
-    },
-)
-NextActionEnum = described(
-    NextAction,
-    "What to do about a failure.",
-    {
-        NextAction.FIX_INPUT: "Change what was sent, and send it under a new key.",
-        NextAction.SIGN_IN: "Sign in, or ask for a token with the scope.",
-        NextAction.RETRY_SAME_KEY: "Send the same request again, under the same key.",
-        NextAction.USE_NEW_KEY: "Send the request under a new key.",
-        NextAction.OTHER_METHOD: "Try another payment method.",
-        NextAction.WAIT: "Watch the status and try again.",
-        NextAction.NONE: "Nothing that a client does will change this.",
-    },
-)
 
 
 @strawberry.interface(description="An expected failure.")

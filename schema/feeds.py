@@ -4,8 +4,8 @@ from datetime import datetime
 
 import strawberry
 
-from core.payments import PaymentKind
 from schema.base import edge
+from schema.enums import PaymentKind
 from schema.money import Money
 from schema.payments import UpdateKind
 from schema.purchases import Purchase

@@ -4,15 +4,8 @@ from enum import StrEnum
 
 import strawberry
 
-from core.payments import PaymentKind
-from schema.enums import described
+from schema.enums import PaymentKind, described
 from schema.money import Money, MoneyInput
-
-PaymentKindEnum = described(
-    PaymentKind,
-    "What a payment is for.",
-    {PaymentKind.TIP: "A tip.", PaymentKind.PURCHASE: "A purchase."},
-)
 
 
 class LineKind(StrEnum):

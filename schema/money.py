@@ -7,7 +7,8 @@ from babel.core import UnknownLocaleError
 from babel.numbers import format_currency
 
 import core.money
-from core.errors import ErrorCode, Refused
+from core.errors import Refused
+from schema.enums import ErrorCode
 from schema.scalars import BigInt, CurrencyCode
 
 

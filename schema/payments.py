@@ -7,11 +7,10 @@ from uuid import UUID
 
 import strawberry
 
-from core.payments import PaymentKind, PaymentNextAction, PaymentStatus
 from schema.base import Node, edge
 from schema.connections import DateTimeFilter
 from schema.creators import Creator
-from schema.enums import described
+from schema.enums import PaymentKind, PaymentNextAction, PaymentStatus, described
 from schema.errors import Payload
 from schema.fees import PaymentLine
 from schema.money import Money
@@ -19,33 +18,6 @@ from schema.money import Money
 if TYPE_CHECKING:
     from schema.purchases import Purchase
     from schema.tips import Tip
-
-PaymentStatusEnum = described(
-    PaymentStatus,
-    "Where a payment stands.",
-    {
-        PaymentStatus.CREATED: "Being made known to the provider.",
-        PaymentStatus.PENDING: "Waits to be confirmed with a payment method.",
-        PaymentStatus.REQUIRES_ACTION: "Waits for the payer to authenticate; see `nextAction.url`.",
-        PaymentStatus.PROCESSING: "Accepted by the provider; being settled.",
-        PaymentStatus.AUTHORIZED: "Reserved on the payer's side; not captured.",
-        PaymentStatus.SUCCEEDED: "Captured and in the books. Final.",
-        PaymentStatus.FAILED: "Declined. It can be confirmed again with another method.",
-        PaymentStatus.CANCELED: "Cancelled; nothing was charged. Final.",
-        PaymentStatus.RECONCILING: "The provider did not answer; what happened is being looked up.",
-    },
-)
-PaymentNextActionEnum = described(
-    PaymentNextAction,
-    "What the payer's client does next.",
-    {
-        PaymentNextAction.CONFIRM: "Confirm it with a payment method.",
-        PaymentNextAction.AUTHENTICATE: "Send the payer to `url`.",
-        PaymentNextAction.OTHER_METHOD: "Confirm it with another payment method.",
-        PaymentNextAction.WAIT: "Nothing; a change of status will come.",
-        PaymentNextAction.NONE: "Nothing; it has ended.",
-    },
-)
 
 
 @strawberry.input(description="Conditions on a status; all that are given must hold.")

@@ -5,9 +5,9 @@ from uuid import UUID
 
 import strawberry
 
-from core.payments import PaymentStatus
 from schema.base import Node, edge
 from schema.creators import Creator
+from schema.enums import PaymentStatus
 from schema.errors import Payload
 from schema.money import Money
 from schema.payments import Payment

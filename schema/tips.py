@@ -5,10 +5,10 @@ from uuid import UUID
 
 import strawberry
 
-from core.payments import PaymentStatus
 from schema.base import Node, edge
 from schema.connections import DateTimeFilter
 from schema.creators import Creator
+from schema.enums import PaymentStatus
 from schema.errors import Payload
 from schema.money import Money, MoneyInput
 from schema.payments import Payment, PaymentStatusFilter

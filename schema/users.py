@@ -5,10 +5,10 @@ from uuid import UUID
 
 import strawberry
 
-from core.scopes import Scope
 from schema.base import Info, Node, access, edge, nested
 from schema.connections import After, Before, Connection, First, Last, PageArguments
 from schema.creators import Creator
+from schema.enums import Scope
 from schema.payments import Payment, PaymentWhere
 from schema.purchases import Purchase
 from schema.sorts import PaymentSort

@@ -1,0 +1,1 @@
+"""The running process: settings, ASGI application, HTTP routes, authentication, workers, command line."""

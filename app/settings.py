@@ -1,0 +1,143 @@
+"""Configuration: the environment, typed. ``comptoir config`` prints it with its secrets hidden."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import AliasChoices, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.development import DevelopmentSecrets
+
+CHECKOUT: Final = Path(__file__).resolve().parent.parent
+
+
+class UnsafeSettingsError(Exception):
+    """A production setting that must not start; the message names it and says what to do."""
+
+
+class Settings(BaseSettings):
+    """Every setting of a process. In development each has a value that works; production names its own."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="COMPTOIR_", env_file=".env", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    environment: Literal["development", "production"] = "development"
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
+    public_url: str = Field("", description="How clients reach this server; http://host:port without it.")
+    database_url: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("DATABASE_URL", "database_url"),
+        description="PostgreSQL; without it one is found on this machine and started.",
+    )
+    redis_url: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("REDIS_URL", "redis_url"),
+        description="Redis, for more than one web process.",
+    )
+    jwt_issuer: str = Field("", description="Who issues access tokens (the `iss` claim).")
+    jwt_audience: str = Field("comptoir", description="Whom access tokens are for (the `aud` claim).")
+    jwks_url: str = Field("", description="Where the issuer publishes its keys.")
+    secret_key: SecretStr = Field(SecretStr(""), description="Signs guests' payment tokens. 32 characters or more.")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Origins of browsers that may call, separated by commas."
+    )
+    provider: Literal["sandbox"] = Field("sandbox", description="The payment provider.")
+    sandbox_webhook_secret: SecretStr = Field(
+        SecretStr(""), description="Signs the sandbox's webhooks: whsec_ and base64."
+    )
+    allow_sandbox: bool = Field(False, description="Let production run on the sandbox, which moves no money.")
+    webhook_url: str = Field("", description="Where the sandbox sends webhooks; /webhooks/sandbox here without it.")
+    provider_timeout_seconds: float = Field(20, gt=0, description="How long a provider may take to answer.")
+    settle_grace_seconds: float = Field(5, gt=0, description="How long an accepted payment may wait for its webhook.")
+    payment_expiry_seconds: float = Field(3600, gt=0, description="After this an unpaid purchase is cancelled.")
+    state_directory: Path = Field(CHECKOUT / "var", description="Where development keeps its database and keys.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_origins(cls, values: Any) -> Any:
+        origins = values.get("cors_origins") if isinstance(values, dict) else None
+        if isinstance(origins, str):
+            values["cors_origins"] = tuple(part.strip() for part in origins.split(",") if part.strip())
+        return values
+
+    @property
+    def is_production(self) -> bool:
+        return self.environment == "production"
+
+    @property
+    def own_url(self) -> str:
+        """How clients reach this server, without a slash at the end."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def sandbox_webhook_url(self) -> str:
+        return self.webhook_url or f"http://127.0.0.1:{self.port}/webhooks/sandbox"
+
+    @property
+    def is_own_issuer(self) -> bool:
+        """Whether this server issues its own access tokens: in development, unless another issuer is named."""
+        return not self.is_production and not self.jwks_url
+
+    @property
+    def issuer(self) -> str:
+        return self.jwt_issuer or "comptoir-development"
+
+    @cached_property
+    def development(self) -> DevelopmentSecrets:
+        """The secrets of this checkout; never used in production."""
+        if self.is_production:
+            raise UnsafeSettingsError("Development secrets are never used in production.")
+        return DevelopmentSecrets.of(self.state_directory)
+
+    @property
+    def guest_secret(self) -> str:
+        return self.secret_key.get_secret_value() or self.development.secret_key
+
+    @property
+    def webhook_secrets(self) -> tuple[str, ...]:
+        """The sandbox's webhook secrets, the one that signs first."""
+        given = self.sandbox_webhook_secret.get_secret_value()
+        if given:
+            return tuple(part.strip() for part in given.split(","))
+        return (self.development.webhook_secret,)
+
+    def checked(self) -> Self:
+        """Return the settings, or raise ``UnsafeSettingsError`` for production settings that must not start."""
+        if not self.is_production:
+            return self
+        shortest = 32
+        needed = {
+            "DATABASE_URL": self.database_url is not None,
+            "COMPTOIR_PUBLIC_URL (https://…)": self.public_url.startswith("https://"),
+            "COMPTOIR_JWKS_URL (https://…)": self.jwks_url.startswith("https://"),
+            "COMPTOIR_JWT_ISSUER": bool(self.jwt_issuer),
+            "COMPTOIR_SECRET_KEY (32 characters or more)": len(self.secret_key.get_secret_value()) >= shortest,
+            "COMPTOIR_SANDBOX_WEBHOOK_SECRET": bool(self.sandbox_webhook_secret.get_secret_value()),
+        }
+        missing = [name for name, given in needed.items() if not given]
+        if missing:
+            raise UnsafeSettingsError(f"Production needs {', '.join(missing)}. Set it in the environment.")
+        if "*" in self.cors_origins:
+            raise UnsafeSettingsError("COMPTOIR_CORS_ORIGINS must name origins in production, not *.")
+        if not self.allow_sandbox:
+            raise UnsafeSettingsError(
+                "COMPTOIR_PROVIDER is the sandbox, which moves no money. Set COMPTOIR_ALLOW_SANDBOX=true to run a "
+                "production server on it all the same."
+            )
+        return self
+
+    def redacted(self) -> dict[str, str]:
+        """Return every setting as text, secrets hidden, addresses without their passwords."""
+        shown: dict[str, str] = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, SecretStr):
+                shown[name] = "(hidden)" if value.get_secret_value() else "(not set)"
+            elif value in (None, "", ()):
+                shown[name] = "(not set)"
+            else:
+                shown[name] = ", ".join(value) if isinstance(value, tuple) else str(value)
+        return shown
