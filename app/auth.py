@@ -92,9 +92,7 @@ class Authenticator:
             raise _unauthenticated("The access token names no subject.")
         name = claims.get("name")
         scope = claims.get("scope")
-        user_id = await users.sign_in(
-            self._engine, self._issuer, subject, name if isinstance(name, str) else None
-        )
+        user_id = await users.sign_in(self._engine, self._issuer, subject, name if isinstance(name, str) else None)
         return Viewer(
             user_id=user_id,
             scopes=parse_scopes(scope) if isinstance(scope, str) else frozenset(),

@@ -47,9 +47,7 @@ bind("user_purchases", user_purchases)
 
 
 @strawberry.type(description="Reading. What one may not see looks like nothing.")
-class Query(
-    UserQuery, NodeQuery, CreatorQuery, ProductQuery, PaymentQuery, TipQuery, PurchaseQuery, FeeQuery
-):
+class Query(UserQuery, NodeQuery, CreatorQuery, ProductQuery, PaymentQuery, TipQuery, PurchaseQuery, FeeQuery):
     pass
 
 

@@ -40,7 +40,9 @@ class Settings(BaseSettings):
     jwt_issuer: str = Field("", description="Who issues access tokens (the `iss` claim).")
     jwt_audience: str = Field("comptoir", description="Whom access tokens are for (the `aud` claim).")
     jwks_url: str = Field("", description="Where the issuer publishes its keys.")
-    secret_key: SecretStr = Field(SecretStr(""), description="Signs guests' payment tokens. 32 characters or more.")
+    secret_key: SecretStr = Field(
+        SecretStr(""), description="Signs guests' payment tokens. 32 characters or more."
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Origins of browsers that may call, separated by commas."
     )
@@ -49,9 +51,13 @@ class Settings(BaseSettings):
         SecretStr(""), description="Signs the sandbox's webhooks: whsec_ and base64."
     )
     allow_sandbox: bool = Field(False, description="Let production run on the sandbox, which moves no money.")
-    webhook_url: str = Field("", description="Where the sandbox sends webhooks; /webhooks/sandbox here without it.")
+    webhook_url: str = Field(
+        "", description="Where the sandbox sends webhooks; /webhooks/sandbox here without it."
+    )
     provider_timeout_seconds: float = Field(20, gt=0, description="How long a provider may take to answer.")
-    settle_grace_seconds: float = Field(5, gt=0, description="How long an accepted payment may wait for its webhook.")
+    settle_grace_seconds: float = Field(
+        5, gt=0, description="How long an accepted payment may wait for its webhook."
+    )
     payment_expiry_seconds: float = Field(3600, gt=0, description="After this an unpaid purchase is cancelled.")
     state_directory: Path = Field(CHECKOUT / "var", description="Where development keeps its database and keys.")
 

@@ -1,5 +1,6 @@
 """How the ORM and its migrations are set up."""
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -38,18 +39,26 @@ def _credentials(dsn: str, *, read_only: bool, role: str | None) -> dict[str, An
     }
 
 
-def orm_config(dsn: str, *, role: str | None, connection: str = "default") -> dict[str, Any]:
-    """Return the ORM's configuration for a database's URI.
+def orm_config(dsn: str, *, role: str) -> dict[str, Any]:
+    """Return the ORM's configuration for the application's role on a database's URI.
 
-    ``default`` can only read, so that a write that was not handed its transaction fails loudly; migrations
-    run on ``write``.
+    ``default`` can only read, so that a write that was not handed its transaction fails loudly.
     """
+    return _config(dsn, {"models": MIGRATED_APPS["models"]}, "default", role)
+
+
+def migration_config(dsn: str) -> dict[str, Any]:
+    """Return the configuration for migrating all there is, as the database's owner."""
+    return _config(dsn, MIGRATED_APPS, "write", None)
+
+
+def _config(dsn: str, apps: Mapping[str, Any], connection: str, role: str | None) -> dict[str, Any]:
     return {
         "connections": {
             "default": _credentials(dsn, read_only=True, role=role),
             "write": _credentials(dsn, read_only=False, role=role),
         },
-        "apps": {label: {**app, "default_connection": connection} for label, app in MIGRATED_APPS.items()},
+        "apps": {label: {**app, "default_connection": connection} for label, app in apps.items()},
         "use_tz": True,
         "timezone": "UTC",
     }

@@ -1,0 +1,5 @@
+"""``python -m app`` is ``comptoir``."""
+
+from app.cli import main
+
+main()

@@ -1,0 +1,295 @@
+"""The command line: ``comptoir``."""
+
+import asyncio
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from app.settings import Settings, UnsafeSettingsError
+from core.scopes import Scope
+
+cli = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Comptoir: payments and commerce for a social network.\n\n"
+    "Start with [bold]comptoir migrate[/], [bold]comptoir seed[/] and [bold]comptoir serve --with-worker[/]. "
+    "Without DATABASE_URL a PostgreSQL is found on this machine and started, its data kept under var/.",
+)
+ledger_cli = typer.Typer(no_args_is_help=True, help="Prove the books.")
+cli.add_typer(ledger_cli, name="ledger")
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+_settings_overrides: dict[str, Any] = {}
+
+
+def main() -> None:
+    """Run the command line. Expected failures print one sentence and exit with 1."""
+    from app.database import DatabaseUnavailableError
+    from app.postgres import PostgresUnavailable
+    from app.server import PortTakenError
+
+    try:
+        cli()
+    except (DatabaseUnavailableError, PostgresUnavailable, PortTakenError, UnsafeSettingsError) as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _fail(message: str) -> NoReturn:
+    err.print(f"[red]comptoir:[/] {message}", soft_wrap=True)
+    sys.exit(1)
+
+
+def _settings(**overrides: Any) -> Settings:
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given).checked()
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        name = ".".join(str(part) for part in first["loc"]).upper()
+        _fail(f"The setting {name} is not usable: {first['msg']}.")
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[str]:
+    from app.database import open_database
+
+    with err.status("Reaching the database…"):
+        opened = open_database(settings)
+        dsn = opened.__enter__()
+    try:
+        yield dsn
+    finally:
+        opened.__exit__(None, None, None)
+
+
+@cli.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.", min=0, max=65535)] = None,
+    with_worker: Annotated[
+        bool, typer.Option("--with-worker", help="Run a worker beside it, as development does.")
+    ] = False,
+) -> None:
+    """Serve GraphQL, webhooks and health checks.
+
+    Several web processes need REDIS_URL. Payments are settled by [bold]comptoir worker[/].
+    """
+    import os
+
+    from app.logs import configure_logs
+    from app.server import WorkerProcess, listen
+    from app.server import serve as serve_forever
+
+    settings = _settings(host=host, port=port)
+    configure_logs(production=settings.is_production)
+    listener = listen(settings)
+    with _database(settings) as dsn:
+        _ensure_migrated(dsn)
+        worker: WorkerProcess | None = None
+        stopped = threading.Event()
+        if with_worker:
+            # The worker finds its way by the same settings, so what was chosen here is said to it.
+            os.environ["COMPTOIR_HOST"], os.environ["COMPTOIR_PORT"] = settings.host, str(settings.port)
+            worker = WorkerProcess()
+            threading.Thread(target=_watch, args=(worker, stopped), daemon=True).start()
+        try:
+            started = serve_forever(settings, dsn, listener, lambda: _say_ready(settings))
+        finally:
+            stopped.set()
+            if worker is not None:
+                worker.stop()
+        if not started:
+            sys.exit(1)
+
+
+def _watch(worker: Any, stopped: threading.Event) -> None:
+    while not stopped.wait(1.0):
+        worker.check()
+
+
+def _say_ready(settings: Settings) -> None:
+    url = settings.own_url
+    err.print(f"Comptoir is ready: [bold]{url}/graphql[/]", soft_wrap=True)
+    if not settings.is_production:
+        err.print(f"GraphiQL: {url}/graphiql · an access token: comptoir token YOUR-NAME", soft_wrap=True)
+
+
+@cli.command()
+def worker(
+    parent: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Settle webhooks, mature earnings, look up what nobody finished. Run as many as you like."""
+    from app.logs import configure_logs
+    from app.server import until_signal
+    from app.worker import run_worker
+
+    settings = _settings()
+    configure_logs(production=settings.is_production)
+
+    async def run(dsn: str) -> None:
+        stop = asyncio.Event()
+        watching = asyncio.create_task(until_signal(parent, stop))
+        try:
+            await run_worker(settings, dsn, stop)
+        finally:
+            watching.cancel()
+
+    with _database(settings) as dsn:
+        _ensure_migrated(dsn)
+        import uvloop
+
+        uvloop.run(run(dsn))
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to the present schema. Safe to run twice, and from many machines at once."""
+    from app.migrate import migrate as run_migrations
+
+    settings = _settings()
+    with _database(settings) as dsn, err.status("Migrating…") as status:
+        applied: list[str] = []
+
+        def tell(name: str) -> None:
+            applied.append(name)
+            status.update(f"Migrating: {name}")
+
+        asyncio.run(run_migrations(dsn, tell))
+    out.print(f"Applied {', '.join(applied)}." if applied else "The database is up to date.")
+
+
+@cli.command()
+def seed() -> None:
+    """Put the fee rules and a few made-up creators and products into the database. Adds nothing twice."""
+    from app.seed import seed as run_seed
+
+    settings = _settings()
+    with _database(settings) as dsn, err.status("Seeding…"):
+        _ensure_migrated(dsn)
+        said = asyncio.run(run_seed(settings, dsn))
+    out.print(said)
+
+
+@cli.command()
+def demo(
+    url: Annotated[
+        str | None,
+        typer.Option(help="Play against a running development server instead of one of its own on a free port."),
+    ] = None,
+) -> None:
+    """Play the story of one tip over real HTTP and WebSocket; exit with 1 on the first surprise."""
+    from app.demo import play
+
+    sys.exit(play(url))
+
+
+@cli.command()
+def token(
+    user: Annotated[str, typer.Argument(help="Who signs in: any name; the user is made at first sign-in.")],
+    scope: Annotated[
+        list[Scope] | None, typer.Option(help="Only this scope; may be given several times. Without it, all.")
+    ] = None,
+) -> None:
+    """Print an access token of the development issuer, good for a day.
+
+    Send it as [bold]Authorization: Bearer TOKEN[/].
+    """
+    settings = _settings()
+    if not settings.is_own_issuer:
+        _fail("Tokens come from the issuer of COMPTOIR_JWKS_URL; only a development server is its own issuer.")
+    out.print(
+        settings.development.token(
+            issuer=settings.issuer,
+            audience=settings.jwt_audience,
+            subject=user,
+            scopes=frozenset(scope or Scope),
+        ),
+        soft_wrap=True,
+    )
+
+
+@cli.command()
+def config() -> None:
+    """Show the settings in force, secrets hidden, and whether they may start."""
+    try:
+        settings = Settings()
+    except ValidationError:
+        settings = _settings()
+    table = Table("setting", "value", "what it is")
+    for name, value in settings.redacted().items():
+        table.add_row(name, value, Settings.model_fields[name].description or "")
+    out.print(table)
+    settings.checked()
+
+
+@cli.command()
+def schema(
+    write: Annotated[bool, typer.Option("--write", help="Write schema/schema.graphql.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 if schema/schema.graphql is stale.")] = False,
+) -> None:
+    """Print the GraphQL schema."""
+    from app.graphql import SCHEMA_FILE, printed_schema
+
+    text = printed_schema()
+    if write:
+        Path(SCHEMA_FILE).write_text(text, encoding="utf-8")
+    elif check:
+        if Path(SCHEMA_FILE).read_text(encoding="utf-8") != text:
+            _fail("schema/schema.graphql is stale. Run `make schema` and read the difference as a client would.")
+    else:
+        sys.stdout.write(text)
+
+
+@ledger_cli.command()
+def verify() -> None:
+    """Check every invariant of the ledger, a line each; exit with 1 if one is broken."""
+    import asyncpg
+
+    import ledger
+
+    settings = _settings()
+
+    async def run(dsn: str) -> list[ledger.Finding]:
+        connection = await asyncpg.connect(dsn)
+        try:
+            return await ledger.verify(connection)
+        finally:
+            await connection.close()
+
+    with _database(settings) as dsn, err.status("Verifying…"):
+        _ensure_migrated(dsn)
+        findings = asyncio.run(run(dsn))
+    marks = {ledger.Status.OK: "[green]ok[/]", ledger.Status.BROKEN: "[red]BROKEN[/]"}
+    for finding in findings:
+        mark = marks.get(finding.status, f"[yellow]{finding.status.value}[/]")
+        detail = f" — {finding.detail}" if finding.detail else ""
+        out.print(f"{finding.number:>2}  {mark}  {finding.name}{detail}", soft_wrap=True)
+    if any(finding.status is ledger.Status.BROKEN for finding in findings):
+        sys.exit(1)
+
+
+def _ensure_migrated(dsn: str) -> None:
+    import asyncpg
+
+    async def missing() -> bool:
+        connection = await asyncpg.connect(dsn)
+        try:
+            return await connection.fetchval("select to_regclass('public.outbox_events')") is None
+        finally:
+            await connection.close()
+
+    if asyncio.run(missing()):
+        _fail("The database is empty. Run `comptoir migrate` first.")

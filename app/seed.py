@@ -1,0 +1,94 @@
+"""What a fresh database starts with: fee rules, and in development a few made-up creators to play with."""
+
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from app.engine import open_engine
+from app.settings import Settings
+from core.clock import now
+from core.ids import uuid7
+from core.money import Money, currency
+from core.scopes import Scope
+from core.viewer import Viewer
+from services import creators, products, users
+from services.engine import Engine
+
+_WEEK: Final = timedelta(days=7)
+
+# kind, currency, percentage in basis points, fixed fee in the smallest unit
+_FEE_RULES: Final = (
+    ("tip", None, 500, 0),
+    ("purchase", None, 800, 0),
+    ("purchase", "USD", 800, 30),
+    ("purchase", "EUR", 800, 25),
+    ("purchase", "JPY", 800, 40),
+)
+_ADD_FEE_RULE: Final = """
+    insert into fee_rules (id, kind, currency, plan, percent_basis_points, fixed, maturity_delay_seconds, valid_from,
+        created_at)
+    values ($1, $2, $3, 'standard', $4, $5, $6, '2020-01-01T00:00:00Z', $7)
+    on conflict on constraint one_fee_rule_per_moment do nothing
+"""
+
+# handle, name, bio, products: (title, description, amount in the smallest unit, currency, stock)
+_CREATORS: Final = (
+    (
+        "nonesuch_ceramics",
+        "Nonesuch Ceramics",
+        "Imaginary bowls for imaginary soup.",
+        (
+            ("A bowl that isn't there", "Holds exactly nothing.", 2_400, "USD", 12),
+            ("Glaze recipes", "Forty glazes nobody has fired.", 900, "USD", None),
+        ),
+    ),
+    (
+        "fable_radio",
+        "Fable Radio",
+        "News from places that do not exist.",
+        (("Season pass", "All broadcasts of a made-up year.", 3_000, "EUR", None),),
+    ),
+    (
+        "paper_moon_press",
+        "Paper Moon Press",
+        "Prints of moons made of paper.",
+        (("Moon print", "One of three.", 1_500, "JPY", 3),),
+    ),
+)
+
+
+async def seed(settings: Settings, dsn: str) -> str:
+    """Add what is missing and return a sentence that says what there is."""
+    async with open_engine(settings, dsn, subscribers=False) as engine:
+        for kind, code, percent, fixed in _FEE_RULES:
+            await engine.database.writer.execute(
+                _ADD_FEE_RULE, uuid7(), kind, code, percent, fixed, int(_WEEK.total_seconds()), now()
+            )
+        if settings.is_production:
+            return f"There are {len(_FEE_RULES)} fee rules."
+        for handle, name, bio, offers in _CREATORS:
+            await _creator(engine, settings.issuer, handle, name, bio, offers)
+    return f"There are {len(_FEE_RULES)} fee rules and {len(_CREATORS)} made-up creators with their products."
+
+
+async def _creator(
+    engine: Engine,
+    issuer: str,
+    handle: str,
+    name: str,
+    bio: str,
+    offers: tuple[tuple[str, str, int, str, int | None], ...],
+) -> UUID:
+    user_id = await users.sign_in(engine, issuer, handle, name)
+    viewer = Viewer(user_id=user_id, scopes=frozenset(Scope))
+    # The keys are the same in every run, so a second run changes nothing.
+    creator_id, _ = await creators.create(
+        engine, viewer, creators.CreateCreator(handle, name, bio, key=f"seed:{handle}")
+    )
+    for number, (title, description, amount, code, stock) in enumerate(offers):
+        price = Money(amount, currency(code))
+        command = products.CreateProduct(
+            creator_id, title, description, price, stock, key=f"seed:{handle}:{number}"
+        )
+        await products.create(engine, viewer, command)
+    return creator_id

@@ -1,0 +1,40 @@
+"""Where payment providers send their webhooks."""
+
+from typing import Final
+
+import asyncpg
+import structlog
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from app.http import BodyTooLarge, read_body
+from providers.payments.base import WebhookRejected
+from services import webhooks
+from services.engine import Engine
+
+MAXIMUM_WEBHOOK_BYTES: Final = 1024 * 1024
+
+log = structlog.get_logger(__name__)
+
+
+async def receive(request: Request) -> Response:
+    """Answer 200 once an event is stored, and not before.
+
+    400: it cannot be believed. 404: no such provider. 413: too large, judged before reading past the cap.
+    503: the database is away; the provider sends it again.
+    """
+    engine: Engine = request.app.state.engine
+    if request.path_params["provider"] != engine.provider.name:
+        return PlainTextResponse("There is no such provider here.\n", status_code=404)
+    try:
+        body = await read_body(request, MAXIMUM_WEBHOOK_BYTES)
+        await webhooks.receive(engine, request.headers, body)
+    except BodyTooLarge:
+        return PlainTextResponse("A webhook has at most 1 MiB.\n", status_code=413)
+    except WebhookRejected as rejected:
+        log.warning("webhook refused", provider=engine.provider.name, reason=str(rejected))
+        return PlainTextResponse("This webhook could not be verified.\n", status_code=400)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        log.error("webhook could not be stored", provider=engine.provider.name, error=type(error).__name__)
+        return PlainTextResponse("Try again later.\n", status_code=503, headers={"retry-after": "5"})
+    return PlainTextResponse("ok\n")

@@ -1,0 +1,59 @@
+"""The worker process: settles the inbox, matures earnings, looks up what nobody finished."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import httpx
+
+from app.engine import open_engine
+from app.settings import Settings
+from app.supervisor import Pacer, Supervisor
+from providers.payments.sandbox import SandboxProvider, deliver
+from services import maturing, sweeper, webhooks
+from services.engine import Engine
+
+_LONGEST_INBOX_PAUSE_SECONDS: Final = 0.02
+_SWEEP_SECONDS: Final = 1.0
+
+
+async def run_worker(settings: Settings, dsn: str, stop: asyncio.Event) -> None:
+    """Work until ``stop`` is set; what is under way is finished or left as it was."""
+    async with open_engine(settings, dsn, subscribers=False) as engine:
+        supervisor = Supervisor()
+        start_work(supervisor, engine)
+        async with httpx.AsyncClient(timeout=10) as client:
+            if isinstance(engine.provider, SandboxProvider):
+                supervisor.start(
+                    "sandbox delivery",
+                    lambda: deliver(
+                        engine.database.writer,
+                        url=settings.sandbox_webhook_url,
+                        secrets=settings.webhook_secrets,
+                        client=client,
+                        stop=stop,
+                    ),
+                )
+            await stop.wait()
+            await supervisor.stop()
+
+
+def start_work(supervisor: Supervisor, engine: Engine) -> None:
+    """Start the tasks of a worker."""
+    inbox = Pacer(longest=_LONGEST_INBOX_PAUSE_SECONDS)
+    engine.inbox_wake = inbox.wake
+
+    async def settle() -> None:
+        while True:
+            await inbox.pause(worked=bool(await webhooks.process(engine)))
+
+    supervisor.start("inbox", settle)
+    supervisor.start("maturing", lambda: _regularly(lambda: maturing.mature(engine), _SWEEP_SECONDS))
+    supervisor.start("sweeper", lambda: _regularly(lambda: sweeper.sweep(engine), _SWEEP_SECONDS))
+
+
+async def _regularly(step: Callable[[], Awaitable[int]], seconds: float) -> None:
+    """Run a step again at once while it finds something to do, otherwise after a while."""
+    while True:
+        if not await step():
+            await asyncio.sleep(seconds)
