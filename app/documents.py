@@ -12,7 +12,6 @@ from graphql import (
     GraphQLError,
     GraphQLSchema,
     StringValueNode,
-    TypeInfo,
     Visitor,
     parse,
     specified_rules,
@@ -67,7 +66,7 @@ class Documents:
             return known
         self.misses += 1
         node = parse(text, max_tokens=_MAXIMUM_TOKENS)
-        errors = tuple(validate(schema, node, self._rules, max_errors=_ERRORS_SHOWN, type_info=TypeInfo(schema)))
+        errors = tuple(validate(schema, node, self._rules, max_errors=_ERRORS_SHOWN))
         literals = _Literals()
         visit(node, literals)
         document = Document(node, errors, literals.holds_card_number)

@@ -23,9 +23,11 @@ def configure_logs(*, production: bool) -> None:
     renderer: Any = (
         structlog.processors.JSONRenderer(serializer=_dumps)
         if production
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
-    # A traceback's local variables may hold what somebody sent, so frames are written without them.
+    # Plain tracebacks: the values of local variables may be what somebody sent, or a secret.
     final = [structlog.processors.format_exc_info, renderer] if production else [renderer]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(

@@ -26,9 +26,7 @@ class Money:
                 self.amount,
                 self.currency,
                 locale=locale.replace("-", "_"),
-                currency_digits=False,
                 decimal_quantization=False,
-                format=None,
             )
         except (UnknownLocaleError, ValueError):
             raise Refused(

@@ -92,7 +92,7 @@ def _wait_for_the_last_user(users: FileLock, postgres: subprocess.Popen[bytes]) 
         with suppress(subprocess.TimeoutExpired):
             code = postgres.wait(_TICK_SECONDS)
             raise RuntimeError(f"PostgreSQL ended by itself with code {code}")
-        if False:
+        if not users.try_take():
             idle_since = None
         elif idle_since is None:
             users.let_go()

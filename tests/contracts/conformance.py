@@ -1,0 +1,275 @@
+"""What every payment provider must do, whichever it is: checks that take an adapter and its test methods.
+
+Each check gets an adapter and the names its test methods go by, and makes payments of its own.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+import pytest
+
+from core.ids import uuid7
+from providers.payments import base
+from providers.payments.base import (
+    CancelPayment,
+    ConfirmPayment,
+    CreatePayment,
+    PaymentFact,
+    PaymentProvider,
+    ProviderAction,
+    ProviderError,
+    ProviderErrorCode,
+    ProviderState,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Methods:
+    """A provider's test methods: the decline codes are what the payer is to be shown for each."""
+
+    succeeds: str
+    authenticates: str
+    unknown: str
+    declines: dict[str, ProviderErrorCode]
+    unknown_payment: str
+
+
+type_of_check = Callable[[PaymentProvider, Methods], Awaitable[None]]
+
+
+def creation(amount: int = 1250, *, reference: UUID | None = None) -> CreatePayment:
+    reference = reference or uuid7()
+    return CreatePayment(f"create:{reference}", reference, amount, "USD", "A tip")
+
+
+def confirmation(payment: PaymentFact, method: str, *, attempt: int = 1) -> ConfirmPayment:
+    return ConfirmPayment(
+        f"confirm:{payment.reference}:{attempt}",
+        payment.provider_reference,
+        method,
+        return_url="https://shop.example/thanks",
+    )
+
+
+def cancellation(payment: PaymentFact, *, attempt: int = 1) -> CancelPayment:
+    return CancelPayment(f"cancel:{payment.reference}:{attempt}", payment.provider_reference)
+
+
+async def refusal(call: Awaitable[object]) -> ProviderError:
+    with pytest.raises(ProviderError) as caught:
+        await call
+    return caught.value
+
+
+async def created_payment_requires_a_method(provider: PaymentProvider, methods: Methods) -> None:
+    command = creation()
+    payment = await provider.create_payment(command)
+    assert payment.state is ProviderState.REQUIRES_METHOD
+    assert (payment.reference, payment.amount, payment.currency) == (command.reference, 1250, "USD")
+    assert (payment.captured, payment.decline_code, payment.action_url) == (0, None, None)
+    assert payment.at.tzinfo is not None
+
+
+async def creating_again_with_the_same_key_returns_the_same_payment(
+    provider: PaymentProvider, methods: Methods
+) -> None:
+    command = creation()
+    answers = await asyncio.gather(*(provider.create_payment(command) for _ in range(8)))
+    assert len(set(answers)) == 1
+
+
+async def creating_with_the_same_key_and_another_amount_is_refused(
+    provider: PaymentProvider, methods: Methods
+) -> None:
+    command = creation()
+    payment = await provider.create_payment(command)
+    error = await refusal(provider.create_payment(replace(command, amount=command.amount + 1)))
+    assert (error.code, error.action) == (ProviderErrorCode.MISCONFIGURED, ProviderAction.NEVER)
+    assert not error.ambiguous
+    assert (await provider.fetch(payment.provider_reference)).amount == command.amount
+
+
+async def undeclared_currency_and_amounts_are_refused_and_nothing_is_made(
+    provider: PaymentProvider, methods: Methods
+) -> None:
+    smallest, largest = provider.capabilities.currencies["USD"]
+    undeclared = replace(creation(), currency="XXX")
+    for command in (undeclared, creation(smallest - 1), creation(largest + 1)):
+        assert (await refusal(provider.create_payment(command))).code is ProviderErrorCode.UNSUPPORTED
+        assert await provider.find(command.reference) is None
+    for amount in (smallest, largest):
+        assert (await provider.create_payment(creation(amount))).amount == amount
+
+
+async def undeclared_commands_are_refused(provider: PaymentProvider, methods: Methods) -> None:
+    features = provider.capabilities.features
+    if base.Capability.MANUAL_CAPTURE not in features:
+        manual = replace(creation(), manual_capture=True)
+        assert (await refusal(provider.create_payment(manual))).code is ProviderErrorCode.UNSUPPORTED
+        assert await provider.find(manual.reference) is None
+        capture = base.CapturePayment("key", "payment", 1)
+        assert (await refusal(provider.capture(capture))).code is ProviderErrorCode.UNSUPPORTED
+    if base.Capability.REFUND not in features:
+        refund = base.Refund("key", uuid7(), "payment", 1, "requested")
+        assert (await refusal(provider.refund(refund))).code is ProviderErrorCode.UNSUPPORTED
+    if base.Capability.PAYOUTS not in features:
+        payout = base.Payout("key", uuid7(), "account", 1, "USD")
+        assert (await refusal(provider.payout(payout))).code is ProviderErrorCode.UNSUPPORTED
+
+
+async def confirmed_payment_succeeds_in_full(provider: PaymentProvider, methods: Methods) -> None:
+    payment = await provider.create_payment(creation())
+    charged = await provider.confirm_payment(confirmation(payment, methods.succeeds))
+    assert charged.state is ProviderState.SUCCEEDED
+    assert charged.captured == charged.amount == 1250
+    assert charged.at > payment.at
+    assert await provider.fetch(payment.provider_reference) == charged
+    assert await provider.find(payment.reference) == charged
+
+
+async def confirming_again_with_the_same_key_answers_the_same(provider: PaymentProvider, methods: Methods) -> None:
+    payment = await provider.create_payment(creation())
+    command = confirmation(payment, methods.succeeds)
+    answers = await asyncio.gather(*(provider.confirm_payment(command) for _ in range(8)))
+    assert len(set(answers)) == 1
+
+
+async def each_decline_has_its_code_and_leaves_the_payment_open(
+    provider: PaymentProvider, methods: Methods
+) -> None:
+    for method, code in methods.declines.items():
+        payment = await provider.create_payment(creation())
+        command = confirmation(payment, method)
+        error = await refusal(provider.confirm_payment(command))
+        assert (error.code, error.action, error.ambiguous) == (code, ProviderAction.OTHER_METHOD, False)
+        assert error.decline_code == code.value
+        assert error.fact is not None
+        assert error.fact.state is ProviderState.REQUIRES_METHOD
+        assert (error.fact.decline_code, error.fact.captured) == (code.value, 0)
+
+        again = await refusal(provider.confirm_payment(command))
+        assert (again.code, again.decline_code, again.fact) == (code, code.value, error.fact)
+
+        charged = await provider.confirm_payment(confirmation(payment, methods.succeeds, attempt=2))
+        assert charged.state is ProviderState.SUCCEEDED
+        late = await refusal(provider.confirm_payment(command))
+        assert (late.code, late.fact) == (code, error.fact)
+        assert await provider.fetch(payment.provider_reference) == charged
+
+
+async def unknown_method_is_invalid_and_changes_nothing(provider: PaymentProvider, methods: Methods) -> None:
+    payment = await provider.create_payment(creation())
+    error = await refusal(provider.confirm_payment(confirmation(payment, methods.unknown)))
+    assert (error.code, error.action) == (ProviderErrorCode.METHOD_INVALID, ProviderAction.OTHER_METHOD)
+    assert methods.unknown not in str(error)
+    assert await provider.fetch(payment.provider_reference) == payment
+
+
+async def confirming_a_finished_payment_with_a_new_key_conflicts(
+    provider: PaymentProvider, methods: Methods
+) -> None:
+    payment = await provider.create_payment(creation())
+    charged = await provider.confirm_payment(confirmation(payment, methods.succeeds))
+    error = await refusal(provider.confirm_payment(confirmation(payment, methods.succeeds, attempt=2)))
+    assert (error.code, error.fact) == (ProviderErrorCode.STATE_CONFLICT, charged)
+
+    payment = await provider.create_payment(creation())
+    canceled = await provider.cancel(cancellation(payment))
+    error = await refusal(provider.confirm_payment(confirmation(payment, methods.succeeds)))
+    assert (error.code, error.fact) == (ProviderErrorCode.STATE_CONFLICT, canceled)
+    assert (await provider.fetch(payment.provider_reference)).captured == 0
+
+
+async def two_confirmations_at_once_charge_once(provider: PaymentProvider, methods: Methods) -> None:
+    payment = await provider.create_payment(creation())
+    outcomes = await asyncio.gather(
+        *(provider.confirm_payment(confirmation(payment, methods.succeeds, attempt=n)) for n in range(8)),
+        return_exceptions=True,
+    )
+    facts = [outcome for outcome in outcomes if isinstance(outcome, PaymentFact)]
+    errors = [outcome for outcome in outcomes if isinstance(outcome, ProviderError)]
+    assert (len(facts), len(errors)) == (1, 7)
+    assert {(error.code, error.fact) for error in errors} == {(ProviderErrorCode.STATE_CONFLICT, facts[0])}
+
+
+async def confirming_and_canceling_at_once_has_one_winner(provider: PaymentProvider, methods: Methods) -> None:
+    for _ in range(8):
+        payment = await provider.create_payment(creation())
+        outcomes = await asyncio.gather(
+            provider.confirm_payment(confirmation(payment, methods.succeeds)),
+            provider.cancel(cancellation(payment)),
+            return_exceptions=True,
+        )
+        facts = [outcome for outcome in outcomes if isinstance(outcome, PaymentFact)]
+        assert facts == [await provider.fetch(payment.provider_reference)]
+
+
+async def canceled_payment_stays_canceled(provider: PaymentProvider, methods: Methods) -> None:
+    payment = await provider.create_payment(creation())
+    canceled = await provider.cancel(cancellation(payment))
+    assert (canceled.state, canceled.captured) == (ProviderState.CANCELED, 0)
+    assert await provider.cancel(cancellation(payment)) == canceled
+    assert await provider.cancel(cancellation(payment, attempt=2)) == canceled
+
+
+async def canceling_a_charged_payment_conflicts(provider: PaymentProvider, methods: Methods) -> None:
+    payment = await provider.create_payment(creation())
+    charged = await provider.confirm_payment(confirmation(payment, methods.succeeds))
+    error = await refusal(provider.cancel(cancellation(payment)))
+    assert (error.code, error.fact) == (ProviderErrorCode.STATE_CONFLICT, charged)
+    assert await provider.fetch(payment.provider_reference) == charged
+
+
+async def a_key_used_for_another_payment_is_refused(provider: PaymentProvider, methods: Methods) -> None:
+    first, second = [await provider.create_payment(creation()) for _ in range(2)]
+    command = confirmation(first, methods.succeeds)
+    await provider.confirm_payment(command)
+    other = replace(command, provider_reference=second.provider_reference)
+    assert (await refusal(provider.confirm_payment(other))).code is ProviderErrorCode.MISCONFIGURED
+    assert await provider.fetch(second.provider_reference) == second
+
+
+async def authentication_asks_the_payer_to_act(provider: PaymentProvider, methods: Methods) -> None:
+    payment = await provider.create_payment(creation())
+    waiting = await provider.confirm_payment(confirmation(payment, methods.authenticates))
+    assert (waiting.state, waiting.captured) == (ProviderState.REQUIRES_ACTION, 0)
+    assert waiting.action_url is not None
+    assert waiting.action_url.startswith(("http://", "https://"))
+    canceled = await provider.cancel(cancellation(payment))
+    assert (canceled.state, canceled.action_url) == (ProviderState.CANCELED, None)
+
+
+async def unknown_payments_are_not_found(provider: PaymentProvider, methods: Methods) -> None:
+    missing = methods.unknown_payment
+    calls = (
+        provider.fetch(missing),
+        provider.confirm_payment(ConfirmPayment(f"key:{uuid7()}", missing, methods.succeeds)),
+        provider.cancel(CancelPayment(f"key:{uuid7()}", missing)),
+    )
+    for call in calls:
+        error = await refusal(call)
+        assert (error.code, error.ambiguous) == (ProviderErrorCode.NOT_FOUND, False)
+    assert await provider.find(uuid7()) is None
+
+
+CHECKS: tuple[type_of_check, ...] = (
+    created_payment_requires_a_method,
+    creating_again_with_the_same_key_returns_the_same_payment,
+    creating_with_the_same_key_and_another_amount_is_refused,
+    undeclared_currency_and_amounts_are_refused_and_nothing_is_made,
+    undeclared_commands_are_refused,
+    confirmed_payment_succeeds_in_full,
+    confirming_again_with_the_same_key_answers_the_same,
+    each_decline_has_its_code_and_leaves_the_payment_open,
+    unknown_method_is_invalid_and_changes_nothing,
+    confirming_a_finished_payment_with_a_new_key_conflicts,
+    two_confirmations_at_once_charge_once,
+    confirming_and_canceling_at_once_has_one_winner,
+    canceled_payment_stays_canceled,
+    canceling_a_charged_payment_conflicts,
+    a_key_used_for_another_payment_is_refused,
+    authentication_asks_the_payer_to_act,
+    unknown_payments_are_not_found,
+)

@@ -1,0 +1,138 @@
+from decimal import Decimal
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from ledger_helpers import CLEARING, FEES, group, opened, pending, post_one, posted_balances, written
+
+import ledger
+from ledger import Posted, Refusal, Refused
+from ledger.whole import whole
+
+LARGEST = 10**38 - 1
+
+
+EXACT = (1, 2**53 - 1, 2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**63 + 1, 10**18 - 1, 10**18 + 1, 10**36)
+NOT_AMOUNTS = (
+    (0, Refusal.AMOUNT_NOT_POSITIVE),
+    (-1, Refusal.AMOUNT_NOT_POSITIVE),
+    (-(10**40), Refusal.AMOUNT_NOT_POSITIVE),
+    (10**38, Refusal.AMOUNT_TOO_LARGE),
+    (10**200_000, Refusal.AMOUNT_TOO_LARGE),
+    (1.5, Refusal.AMOUNT_NOT_WHOLE),
+    (3.0, Refusal.AMOUNT_NOT_WHOLE),
+    (Decimal("1.5"), Refusal.AMOUNT_NOT_WHOLE),
+    (True, Refusal.AMOUNT_NOT_WHOLE),
+)
+
+
+async def test_amounts_are_exact(connection: asyncpg.Connection) -> None:
+    for amount in (*EXACT, LARGEST - sum(EXACT)):
+        clearing, creator = await opened(connection, CLEARING, pending())
+        assert isinstance(await post_one(connection, (clearing, creator, amount)), Posted)
+        assert await posted_balances(connection, creator) == [amount]
+        (line,) = await ledger.statement(creator, on=connection)
+        assert (line.amount, line.balance) == (amount, amount)
+        assert all(type(value) is int for value in (line.amount, line.balance))
+    assert await posted_balances(connection, clearing) == [-LARGEST]
+
+
+async def test_what_is_no_amount_is_refused_unstored(connection: asyncpg.Connection) -> None:
+    clearing, creator = await opened(connection, CLEARING, pending())
+    for amount, code in NOT_AMOUNTS:
+        assert await post_one(connection, (clearing, creator, 5), (clearing, creator, amount)) == Refused(code)
+    assert await written(connection) == (0, 0)
+
+
+async def call(connection: asyncpg.Connection, debit: int | None, credit: int | None, amounts: list) -> list[str]:
+    """Call the SQL function without Python's checks: one group per amount."""
+    n = len(amounts)
+    rows = await connection.fetch(
+        "select outcome from ledger.post($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        "test",
+        [str(uuid4()) for _ in amounts],
+        [bytes(32)] * n,
+        [uuid4() for _ in amounts],
+        [None] * n,
+        [1] * n,
+        [uuid4() for _ in amounts],
+        [debit] * n,
+        [credit] * n,
+        amounts,
+        ["test"] * n,
+        [None] * n,
+    )
+    return [row["outcome"] for row in rows]
+
+
+async def test_function_itself_refuses_what_is_not_an_amount(connection: asyncpg.Connection) -> None:
+    clearing, creator = await opened(connection, CLEARING, pending())
+    amounts = [
+        "1.5",
+        "0.1",
+        "1.0",
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "0",
+        "-1.5",
+        "1e38",
+        f"{LARGEST}.5",
+    ]
+    assert await call(connection, clearing, creator, [*map(Decimal, amounts), None]) == [
+        "amount_not_whole",
+        "amount_not_whole",
+        "posted",
+        "amount_too_large",
+        "amount_too_large",
+        "amount_not_positive",
+        "amount_not_positive",
+        "amount_not_positive",
+        "amount_too_large",
+        "amount_not_whole",
+        "malformed",
+    ]
+    assert await posted_balances(connection, clearing, creator) == [-1, 1]
+
+
+async def test_function_itself_refuses_a_missing_account(connection: asyncpg.Connection) -> None:
+    clearing, creator = await opened(connection, CLEARING, pending())
+    assert await call(connection, None, creator, [Decimal(1)]) == ["malformed"]
+    assert await call(connection, clearing, None, [Decimal(1)]) == ["malformed"]
+    assert await call(connection, clearing, clearing + 1000, [Decimal(1)]) == ["unknown_account"]
+
+
+async def test_table_itself_refuses_what_is_not_an_amount(owner: asyncpg.Connection) -> None:
+    clearing, fees = await opened(owner, CLEARING, FEES)
+    insert = """
+        insert into ledger.movement values (gen_random_uuid(), gen_random_uuid(), 840, 'test', $1, $2, $3, null,
+            0, 0, 1, 1, now(), now())
+    """
+    for amount in (Decimal(0), Decimal(-1), Decimal("NaN")):
+        with pytest.raises(asyncpg.CheckViolationError, match="amount_is_"):
+            await owner.execute(insert, clearing, fees, amount)
+
+
+async def test_balance_of_39_digits_is_refused(connection: asyncpg.Connection) -> None:
+    clearing, creator, other = await opened(connection, CLEARING, pending(), pending())
+    outcomes = await ledger.post(
+        [
+            group((clearing, creator, LARGEST)),
+            group((clearing, other, 1)),  # clearing would fall to -10^38
+            group((creator, clearing, 1)),
+            group((clearing, other, 1)),
+        ],
+        on=connection,
+    )
+    assert outcomes[1] == Refused(Refusal.BALANCE_TOO_LARGE, account=clearing)
+    assert all(isinstance(outcomes[n], Posted) for n in (0, 2, 3))
+
+
+@pytest.mark.parametrize("value", ["1.5", "NaN", "Infinity", "0.0000000000000000000000000000000000000001"])
+def test_fraction_from_the_database_is_refused(value: str) -> None:
+    with pytest.raises((ValueError, OverflowError)):
+        whole(Decimal(value))
+
+
+def test_whole_number_from_the_database_is_exact() -> None:
+    assert [whole(Decimal(text)) for text in ("3.0", "1E+36", "-0", str(LARGEST))] == [3, 10**36, 0, LARGEST]
