@@ -62,6 +62,18 @@ class Lease:
         if made.returncode:
             raise PostgresUnavailable(f"The database {name} could not be made: {made.stdout.strip()}")
 
+    def drop_database(self, name: str) -> None:
+        """Delete a database with all that is in it, whoever is connected; none of that name is fine.
+
+        Raises:
+            PostgresUnavailable: the server refused.
+        """
+        psql = [f"{self._server.programs}/psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-v", f"name={name}"]
+        statement = 'DROP DATABASE IF EXISTS :"name" WITH (FORCE);\n'
+        dropped = Account().run(*psql, self.dsn("postgres"), stdin=statement)
+        if dropped.returncode:
+            raise PostgresUnavailable(f"The database {name} could not be dropped: {dropped.stdout.strip()}")
+
     def close(self) -> None:
         """Give the lease back; a second time is allowed."""
         self._users.close()

@@ -1,0 +1,336 @@
+"""The story of one tip, played by a headless client that knows only the public endpoint."""
+
+import asyncio
+import os
+import socket
+import subprocess  # noqa: S404 - starts this very program
+import sys
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import httpx
+from rich.console import Console
+
+from app.client import Client, GraphQLFailed, Stream
+from app.settings import CHECKOUT, Settings
+from core.ids import uuid7
+
+_START_SECONDS = 60
+_CREATOR = "nonesuch_ceramics"
+
+_ME = "{ me { id name } }"
+_FIND = """
+query ($handle: String!) {
+  creator(handle: $handle) {
+    id displayName
+    products(first: 1, where: {title: {contains: "bowl"}}) { nodes { id title price { formatted } } }
+  }
+}
+"""
+_EARNINGS = """
+query ($handle: String!) {
+  creator(handle: $handle) { earnings(currency: USD) { pending { amount } lifetime { amount } } }
+}
+"""
+_QUOTE = """
+query ($creator: ID!) {
+  quote(input: {kind: TIP, creatorId: $creator, amount: {amount: "5.00", currency: USD}}) {
+    lines { kind amount { amount } }
+  }
+}
+"""
+_TIP = """
+mutation ($creator: ID!, $key: String!) {
+  tipCreate(input: {
+    idempotencyKey: $key, creatorId: $creator, message: "For the soup.",
+    amount: {amount: "5.00", currency: USD}
+  }) { tip { id } payment { id status } errors { code message } }
+}
+"""
+_BUY = """
+mutation ($product: ID!, $key: String!) {
+  purchaseCreate(input: {idempotencyKey: $key, productId: $product}) {
+    purchase { id title } payment { id } errors { code message }
+  }
+}
+"""
+_CONFIRM = """
+mutation ($payment: ID!, $key: String!, $method: String!) {
+  paymentConfirm(input: {idempotencyKey: $key, paymentId: $payment, method: $method}) {
+    payment { status } errors { code message ... on PaymentDeclined { declineCode } }
+  }
+}
+"""
+_STATUS = """
+subscription ($payment: ID!, $after: String) {
+  paymentStatus(paymentId: $payment, after: $after) { kind cursor event { status } payment { status } }
+}
+"""
+_ACTIVITY = """
+subscription ($creator: ID!, $after: String) {
+  creatorActivity(creatorId: $creator, after: $after) {
+    kind cursor activity { kind net { amount } tip { message } } recent { cursor }
+  }
+}
+"""
+
+out = Console(highlight=False)
+
+
+class Surprise(Exception):  # noqa: N818 - what the story calls it
+    """Something went otherwise than the story says."""
+
+
+def play(url: str | None) -> int:
+    """Play the story; return the exit status."""
+    try:
+        if url is not None:
+            _Story(Settings(), url).tell()
+            return 0
+        with _own_server() as (settings, own_url):
+            _Story(settings, own_url).tell()
+            _verify_ledger(settings)
+    except Surprise as surprise:
+        out.print(f"[red]✗[/] {surprise}", soft_wrap=True)
+        return 1
+    except (GraphQLFailed, httpx.HTTPError, OSError, TimeoutError, StopAsyncIteration) as error:
+        out.print(f"[red]✗[/] {type(error).__name__}: {error}", soft_wrap=True)
+        return 1
+    out.print("[green]The story went as it should.[/]")
+    return 0
+
+
+@contextmanager
+def _step(sentence: str) -> Generator[list[str], None, None]:
+    """Print a line for a step with the time it took; what is appended is printed behind it."""
+    began = time.perf_counter()
+    said: list[str] = []
+    try:
+        yield said
+    except BaseException:
+        out.print(f"[red]✗[/] {sentence}")
+        raise
+    milliseconds = (time.perf_counter() - began) * 1000
+    detail = f" [dim]{' '.join(said)}[/]" if said else ""
+    out.print(f"[green]✓[/] {sentence}{detail} [dim]({milliseconds:.0f} ms)[/]", soft_wrap=True)
+
+
+def _expect(condition: bool, message: str) -> None:  # noqa: FBT001 - reads as a sentence
+    if not condition:
+        raise Surprise(message)
+
+
+class _Story:
+    def __init__(self, settings: Settings, url: str) -> None:
+        self._settings = settings
+        self._url = url
+        self._supporter_name = f"supporter-{uuid7().hex[-8:]}"
+
+    def tell(self) -> None:
+        asyncio.run(self._tell())
+
+    def _client(self, subject: str) -> Client:
+        from core.scopes import Scope
+
+        token = self._settings.development.token(
+            issuer=self._settings.issuer,
+            audience=self._settings.jwt_audience,
+            subject=subject,
+            scopes=frozenset(Scope),
+        )
+        return Client(self._url, token)
+
+    async def _tell(self) -> None:
+        async with self._client(self._supporter_name) as supporter, self._client(_CREATOR) as creator:
+            with _step("Sign in") as said:
+                me = (await supporter.run(_ME))["me"]
+                said.append(me["id"])
+            with _step("Find a creator") as said:
+                found = (await supporter.run(_FIND, handle=_CREATOR))["creator"]
+                _expect(found is not None, "The seeded creator is not there: run `comptoir seed`.")
+                said.append(found["displayName"])
+            with _step("Ask what a tip of 5.00 USD costs") as said:
+                lines = (await supporter.run(_QUOTE, creator=found["id"]))["quote"]["lines"]
+                quoted = {line["kind"]: Decimal(line["amount"]["amount"]) for line in lines}
+                said.append(f"the creator gets {quoted['NET']}, the platform {quoted['PLATFORM_FEE']}")
+            earned = await self._earned(creator)
+            await self._tip(supporter, creator, found, quoted["NET"], earned)
+            await self._buy(supporter, found["products"]["nodes"][0])
+
+    async def _tip(
+        self, supporter: Client, creator: Client, found: dict[str, Any], net: Decimal, earned: Decimal
+    ) -> None:
+        key = str(uuid7())
+        async with creator.socket() as watching, supporter.socket() as socket:
+            with _step("The creator watches their activity"):
+                activity = await watching.subscribe(_ACTIVITY, creator=found["id"])
+                message = (await activity.next())["creatorActivity"]
+                _expect(message["kind"] == "SNAPSHOT", "The activity did not begin with a snapshot.")
+            with _step("Tip 5.00 USD") as said:
+                sent = (await supporter.run(_TIP, creator=found["id"], key=key))["tipCreate"]
+                _expect(not sent["errors"], f"The tip was refused: {sent['errors']}.")
+                payment = sent["payment"]["id"]
+                said.append(sent["tip"]["id"])
+            with _step("Subscribe to its payment") as said:
+                status = await socket.subscribe(_STATUS, payment=payment)
+                snapshot = (await status.next())["paymentStatus"]
+                _expect(snapshot["payment"]["status"] == "PENDING", "The payment is not PENDING.")
+                said.append("PENDING")
+            with _step("A declined card is refused with its reason") as said:
+                answer = await self._confirm(supporter, payment, "tok_insufficient_funds")
+                errors = answer["errors"]
+                _expect(len(errors) == 1 and errors[0]["code"] == "PAYMENT_DECLINED", f"Not declined: {answer}.")
+                said.append(errors[0]["declineCode"])
+                await _until(status, "FAILED")
+            with _step("Another card is accepted, and SUCCEEDED is pushed") as said:
+                answer = await self._confirm(supporter, payment, "tok_success")
+                _expect(not answer["errors"], f"The card was refused: {answer['errors']}.")
+                seen, _ = await _until(status, "SUCCEEDED")
+                said.append(" → ".join(["PENDING", *seen]))
+            with _step("The creator sees it at once") as said:
+                event = (await activity.next())["creatorActivity"]
+                _expect(event["kind"] == "EVENT", "The activity did not tell of the tip.")
+                said.append(f"+{event['activity']['net']['amount']}: {event['activity']['tip']['message']}")
+            with _step("Their earnings rose by the net") as said:
+                risen = await self._earned(creator) - earned
+                _expect(risen == net, f"They rose by {risen}, not by {net}.")
+                said.append(f"+{risen} USD")
+        with _step("The same tip with the same key is the same tip"):
+            again = (await supporter.run(_TIP, creator=found["id"], key=key))["tipCreate"]
+            _expect(again["tip"]["id"] == sent["tip"]["id"], "A second tip was made.")
+            _expect(again["payment"]["id"] == payment, "A second payment was made.")
+            _expect(await self._earned(creator) == earned + net, "The creator was paid twice.")
+        with _step("A connection that drops resumes without loss or repeat") as said:
+            await self._resume(supporter, payment, snapshot["cursor"], said)
+
+    async def _resume(self, supporter: Client, payment: str, cursor: str, said: list[str]) -> None:
+        """Drop the connection after each message and go on with the last cursor."""
+        statuses: list[str] = []
+        while not statuses or statuses[-1] != "SUCCEEDED":
+            async with supporter.socket() as socket:
+                stream = await socket.subscribe(_STATUS, payment=payment, after=cursor)
+                message = (await stream.next())["paymentStatus"]
+                _expect(message["kind"] == "EVENT", "A resumed stream began anew.")
+                cursor = message["cursor"]
+                statuses.append(message["event"]["status"])
+        expected = ["FAILED", "PROCESSING", "SUCCEEDED"]
+        _expect(statuses in (expected, ["FAILED", "SUCCEEDED"]), f"The resumed stream told {statuses}.")
+        said.append(" → ".join(statuses))
+
+    async def _buy(self, supporter: Client, product: dict[str, Any]) -> None:
+        with _step("Buy a product") as said:
+            bought = (await supporter.run(_BUY, product=product["id"], key=str(uuid7())))["purchaseCreate"]
+            _expect(not bought["errors"], f"The purchase was refused: {bought['errors']}.")
+            payment = bought["payment"]["id"]
+            async with supporter.socket() as socket:
+                status = await socket.subscribe(_STATUS, payment=payment)
+                await status.next()
+                answer = await self._confirm(supporter, payment, "tok_success")
+                _expect(not answer["errors"], f"The card was refused: {answer['errors']}.")
+                await _until(status, "SUCCEEDED")
+            said.append(f"{product['title']} for {product['price']['formatted']}")
+
+    async def _confirm(self, client: Client, payment: str, method: str) -> dict[str, Any]:
+        answer = await client.run(_CONFIRM, payment=payment, method=method, key=str(uuid7()))
+        payload: dict[str, Any] = answer["paymentConfirm"]
+        return payload
+
+    async def _earned(self, creator: Client) -> Decimal:
+        data = await creator.run(_EARNINGS, handle=_CREATOR)
+        return Decimal(data["creator"]["earnings"]["lifetime"]["amount"])
+
+
+async def _until(stream: Stream, status: str) -> tuple[list[str], str]:
+    """Read a stream until a status comes; return the statuses seen and the last cursor."""
+    seen: list[str] = []
+    while True:
+        message = (await stream.next())["paymentStatus"]
+        seen.append(message["event"]["status"])
+        if seen[-1] == status:
+            return seen, message["cursor"]
+
+
+@contextmanager
+def _own_server() -> Iterator[tuple[Settings, str]]:
+    """Run a server and a worker on a free port, with a database and keys of their own, for this story."""
+    from app.postgres import for_checkout
+
+    port = _free_port()
+    name = f"comptoir_demo_{os.getpid()}"
+    with for_checkout(CHECKOUT).lease() as lease, TemporaryDirectory(prefix="comptoir-demo-") as state:
+        lease.ensure_database(name)
+        chosen = {
+            "DATABASE_URL": lease.dsn(name),
+            "COMPTOIR_ENVIRONMENT": "development",
+            "COMPTOIR_HOST": "127.0.0.1",
+            "COMPTOIR_PORT": str(port),
+            "COMPTOIR_PUBLIC_URL": "",
+            "COMPTOIR_WEBHOOK_URL": "",
+            "COMPTOIR_JWKS_URL": "",
+            "COMPTOIR_STATE_DIRECTORY": state,
+        }
+        environment = {**os.environ, **chosen}
+        settings = Settings(port=port, state_directory=Path(state), database_url=chosen["DATABASE_URL"], jwks_url="")
+        with _step(f"A server of its own on port {port}"):
+            for command in ("migrate", "seed"):
+                _run(environment, command)
+            log = Path(state) / "server.log"
+            with log.open("wb") as file:
+                server = subprocess.Popen(  # noqa: S603 - our own program
+                    [sys.executable, "-m", "app", "serve", "--with-worker"],
+                    env=environment,
+                    cwd=CHECKOUT,
+                    stdin=subprocess.DEVNULL,
+                    stderr=file,
+                )
+            _wait_until_ready(server, f"http://127.0.0.1:{port}", log)
+        try:
+            yield settings, f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            server.wait(20)
+            lease.drop_database(name)
+
+
+def _run(environment: dict[str, str], command: str) -> None:
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-m", "app", *command.split()],
+        env=environment,
+        cwd=CHECKOUT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise Surprise(f"comptoir {command} failed: {(done.stdout + done.stderr).strip()[-2000:]}")
+
+
+def _wait_until_ready(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            if httpx.get(f"{url}/health/ready", timeout=2).status_code == httpx.codes.OK:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.05)
+    raise Surprise(f"The server did not become ready: {log.read_text()[-2000:]}")
+
+
+def _verify_ledger(settings: Settings) -> None:
+    with _step("The ledger proves itself"):
+        database = settings.database_url
+        url = database.get_secret_value() if database is not None else ""
+        _run({**os.environ, "DATABASE_URL": url}, "ledger verify")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
