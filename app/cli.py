@@ -4,7 +4,7 @@ import asyncio
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -66,13 +66,10 @@ def _settings(**overrides: Any) -> Settings:
 def _database(settings: Settings) -> Iterator[str]:
     from app.database import open_database
 
-    with err.status("Reaching the database…"):
-        opened = open_database(settings)
-        dsn = opened.__enter__()
-    try:
+    with ExitStack() as stack:
+        with err.status("Reaching the database…"):
+            dsn = stack.enter_context(open_database(settings))
         yield dsn
-    finally:
-        opened.__exit__(None, None, None)
 
 
 @cli.command()

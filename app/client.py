@@ -12,7 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 
-class GraphQLFailed(Exception):  # noqa: N818 - an answer
+class GraphQLFailed(Exception):  # ruff: ignore[error-suffix-on-exception-name] - an answer
     """The server answered with top-level errors; ``errors`` holds them."""
 
     def __init__(self, errors: list[dict[str, Any]]) -> None:
@@ -38,9 +38,7 @@ class Client:
 
     async def post(self, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> httpx.Response:
         """Send an operation and return the answer as it came."""
-        return await self._http.post(
-            f"{self.url}/graphql", json=body, headers={**self.headers, **(headers or {})}
-        )
+        return await self._http.post(f"{self.url}/graphql", json=body, headers={**self.headers, **(headers or {})})
 
     async def full(self, query: str, **variables: Any) -> dict[str, Any]:
         """Run an operation and return the whole answer: data, errors and extensions."""

@@ -46,8 +46,8 @@ async def _wait_for(dsn: str) -> None:
             final = not isinstance(error, (OSError, asyncpg.CannotConnectNowError))
             if final or time.monotonic() > deadline:
                 raise DatabaseUnavailableError(
-                    f"The database of DATABASE_URL does not answer ({type(error).__name__}). Check the address, the "
-                    "credentials and that the server runs."
+                    f"The database of DATABASE_URL does not answer ({type(error).__name__}). Check the address, "
+                    "the credentials and that the server runs."
                 ) from error
             await asyncio.sleep(0.3)
         else:

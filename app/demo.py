@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-import subprocess  # noqa: S404 - starts this very program
+import subprocess  # ruff: ignore[suspicious-subprocess-import] - starts this very program
 import sys
 import time
 from collections.abc import Generator, Iterator
@@ -82,7 +82,7 @@ subscription ($creator: ID!, $after: String) {
 out = Console(highlight=False)
 
 
-class Surprise(Exception):  # noqa: N818 - what the story calls it
+class Surprise(Exception):  # ruff: ignore[error-suffix-on-exception-name] - what the story calls it
     """Something went otherwise than the story says."""
 
 
@@ -120,7 +120,7 @@ def _step(sentence: str) -> Generator[list[str], None, None]:
     out.print(f"[green]✓[/] {sentence}{detail} [dim]({milliseconds:.0f} ms)[/]", soft_wrap=True)
 
 
-def _expect(condition: bool, message: str) -> None:  # noqa: FBT001 - reads as a sentence
+def _expect(condition: bool, message: str) -> None:
     if not condition:
         raise Surprise(message)
 
@@ -275,13 +275,15 @@ def _own_server() -> Iterator[tuple[Settings, str]]:
             "COMPTOIR_STATE_DIRECTORY": state,
         }
         environment = {**os.environ, **chosen}
-        settings = Settings(port=port, state_directory=Path(state), database_url=chosen["DATABASE_URL"], jwks_url="")
+        settings = Settings(
+            port=port, state_directory=Path(state), database_url=chosen["DATABASE_URL"], jwks_url=""
+        )
         with _step(f"A server of its own on port {port}"):
             for command in ("migrate", "seed"):
                 _run(environment, command)
             log = Path(state) / "server.log"
             with log.open("wb") as file:
-                server = subprocess.Popen(  # noqa: S603 - our own program
+                server = subprocess.Popen(
                     [sys.executable, "-m", "app", "serve", "--with-worker"],
                     env=environment,
                     cwd=CHECKOUT,
@@ -298,7 +300,7 @@ def _own_server() -> Iterator[tuple[Settings, str]]:
 
 
 def _run(environment: dict[str, str], command: str) -> None:
-    done = subprocess.run(  # noqa: S603 - our own program
+    done = subprocess.run(  # ruff: ignore[subprocess-without-shell-equals-true] - our own program
         [sys.executable, "-m", "app", *command.split()],
         env=environment,
         cwd=CHECKOUT,
@@ -320,7 +322,7 @@ def _wait_until_ready(server: subprocess.Popen[bytes], url: str, log: Path) -> N
         except httpx.HTTPError:
             pass
         time.sleep(0.05)
-    raise Surprise(f"The server did not become ready: {log.read_text()[-2000:]}")
+    raise Surprise(f"The server did not become ready: {log.read_text(encoding='utf-8')[-2000:]}")
 
 
 def _verify_ledger(settings: Settings) -> None:

@@ -28,9 +28,7 @@ async def open_engine(settings: Settings, dsn: str, *, subscribers: bool) -> Asy
     ``subscribers``: this process serves subscriptions, so it listens to the bus.
     """
     async with AsyncExitStack() as stack:
-        await Tortoise.init(
-            config=orm_config(dsn, role=APP_ROLE), _enable_global_fallback=True
-        )
+        await Tortoise.init(config=orm_config(dsn, role=APP_ROLE), _enable_global_fallback=True)
         stack.push_async_callback(Tortoise.close_connections)
         database = await Database.connect(dsn)
         stack.push_async_callback(database.close)

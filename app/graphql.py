@@ -1,6 +1,6 @@
 """The schema: the resolvers of all nouns put together, and how an operation is run."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -91,7 +91,7 @@ class _Operation(SchemaExtension):
         if result is not None and result.errors:
             result.errors = _shown(result.errors, context)
 
-    def on_parse(self) -> Iterable[None]:
+    def on_parse(self) -> Iterator[None]:
         execution = self.execution_context
         schema = execution.schema
         assert isinstance(schema, ComptoirSchema)  # ruff: ignore[assert] - this extension belongs to that schema
@@ -102,7 +102,7 @@ class _Operation(SchemaExtension):
         self._errors = list(document.errors)
         yield
 
-    def on_validate(self) -> Iterable[None]:
+    def on_validate(self) -> Iterator[None]:
         # An empty list says that validation was done and found nothing.
         self.execution_context.pre_execution_errors = self._errors
         yield

@@ -25,8 +25,8 @@ _FEE_RULES: Final = (
     ("purchase", "JPY", 800, 40),
 )
 _ADD_FEE_RULE: Final = """
-    insert into fee_rules (id, kind, currency, plan, percent_basis_points, fixed, maturity_delay_seconds, valid_from,
-        created_at)
+    insert into fee_rules (id, kind, currency, plan, percent_basis_points, fixed, maturity_delay_seconds,
+        valid_from, created_at)
     values ($1, $2, $3, 'standard', $4, $5, $6, '2020-01-01T00:00:00Z', $7)
     on conflict on constraint one_fee_rule_per_moment do nothing
 """

@@ -36,8 +36,8 @@ def listen(settings: Settings) -> socket.socket:
     except OSError as error:
         listener.close()
         raise PortTakenError(
-            f"Cannot listen on {settings.host} port {settings.port} ({error.strerror}). Stop what uses it, or choose "
-            "another with --port."
+            f"Cannot listen on {settings.host} port {settings.port} ({error.strerror}). Stop what uses it, or "
+            "choose another with --port."
         ) from error
     listener.set_inheritable(True)
     return listener

@@ -142,7 +142,7 @@ class Settings(BaseSettings):
             value = getattr(self, name)
             if isinstance(value, SecretStr):
                 shown[name] = "(hidden)" if value.get_secret_value() else "(not set)"
-            elif value in (None, "", ()):
+            elif value is None or value in {"", ()}:
                 shown[name] = "(not set)"
             else:
                 shown[name] = ", ".join(value) if isinstance(value, tuple) else str(value)

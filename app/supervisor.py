@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -68,8 +69,6 @@ class Pacer:
     async def pause(self, *, worked: bool) -> None:
         """Sleep as long as is due; ``worked`` says whether there was anything to do."""
         self._delay = self._shortest if worked else min(self._delay * 1.5, self._longest)
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._woken.wait(), self._delay)
-        except TimeoutError:
-            pass
         self._woken.clear()

@@ -4,11 +4,10 @@ Each model names its CHECK and UNIQUE rules in ``rules``; the rules themselves a
 because the ORM drops check constraints when it creates a table. A test compares the two with the database.
 """
 
-from pathlib import Path
-
 from models.creators import Creator
 from models.earnings import EarningDay
 from models.fees import FeeRule
+from models.functions import functions_sql
 from models.outbox import CreatorFeed, OutboxEvent, RelayPosition
 from models.payments import Payment, PaymentEvent
 from models.products import Product
@@ -35,8 +34,3 @@ __all__ = [
     "User",
     "functions_sql",
 ]
-
-
-def functions_sql() -> str:
-    """Return the functions of these tables, to be applied after every migration run; they replace themselves."""
-    return Path(__file__).with_name("functions.sql").read_text(encoding="utf-8")

@@ -5,17 +5,16 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import asyncpg
 from tortoise.backends.asyncpg.client import TransactionWrapper
 
 if TYPE_CHECKING:
-    Connection = asyncpg.Connection[asyncpg.Record]
-    Pool = asyncpg.Pool[asyncpg.Record]
-else:
-    Connection = asyncpg.Connection
-    Pool = asyncpg.Pool
+    from asyncpg.pool import PoolConnectionProxy
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 APP_ROLE = "comptoir_app"
 """The database role the application acts as; migrations grant it what it needs and no more."""
@@ -25,7 +24,8 @@ class OrmConnection(TransactionWrapper):
     """Lets models write on a connection whose transaction is ours: pass it as ``using_db``."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        # Whether it came from a pool or not makes no difference to the statements models send.
+        self._connection = cast("asyncpg.Connection[asyncpg.Record]", connection)
         self._lock = asyncio.Lock()
         self.log = logging.getLogger("tortoise.db_client")
         self.connection_name = "write"
@@ -57,9 +57,7 @@ class Database:
         self.writer = writer
 
     @classmethod
-    async def connect(
-        cls, dsn: str, *, readers: int = 8, writers: int = 16, role: str = APP_ROLE
-    ) -> "Database":
+    async def connect(cls, dsn: str, *, readers: int = 8, writers: int = 16, role: str = APP_ROLE) -> "Database":
         """Open both pools. Raises ``OSError`` or ``asyncpg.PostgresError`` when the server cannot be reached."""
         reader = await _pool(dsn, readers, {"role": role, "default_transaction_read_only": "on"})
         try:
@@ -79,6 +77,14 @@ class Database:
         """Close both pools, waiting for what is under way."""
         await self.reader.close()
         await self.writer.close()
+
+
+async def fetch_one(on: Connection | Pool, statement: str, *parameters: Any) -> asyncpg.Record:
+    """Run a statement that always gives a row, and return its first."""
+    row = await on.fetchrow(statement, *parameters)
+    if row is None:
+        raise LookupError("a statement that always gives a row gave none")
+    return row
 
 
 async def _pool(dsn: str, size: int, settings: dict[str, str]) -> Pool:

@@ -1,18 +1,25 @@
 """What creators earned, by day."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+from uuid import UUID
 
 from tortoise import fields
 from tortoise.models import Model
 
 from models.fields import AmountField
 
+if TYPE_CHECKING:
+    from models.creators import Creator
+
 
 class EarningDay(Model):
     """The net captured for a creator on one UTC day from one source, added up in the settling transaction."""
 
     id = fields.BigIntField(primary_key=True)
-    creator = fields.ForeignKeyField("models.Creator", related_name=False, on_delete=fields.RESTRICT)
+    creator: fields.ForeignKeyRelation["Creator"] = fields.ForeignKeyField(
+        "models.Creator", related_name=False, on_delete=fields.RESTRICT
+    )
+    creator_id: UUID
     currency = fields.TextField()
     day = fields.DateField()
     source = fields.TextField()

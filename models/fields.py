@@ -1,12 +1,13 @@
 """Column types the ORM does not know."""
 
+from decimal import Decimal
 from typing import Any
 
 from tortoise import fields
 from tortoise.fields.base import Field
 
 
-class AmountField(fields.DecimalField):
+class AmountField(fields.DecimalField[Decimal]):  # type: ignore[type-arg,unused-ignore]
     """An amount in the smallest unit of its row's currency: numeric(38,0), as in the ledger."""
 
     def __init__(self, **kwargs: Any) -> None:

@@ -1,11 +1,17 @@
 """Payments: the facts a provider told us, folded."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+from uuid import UUID
 
 from tortoise import fields
 from tortoise.models import Model
 
 from models.fields import AmountField
+
+if TYPE_CHECKING:
+    from models.creators import Creator
+    from models.fees import FeeRule
+    from models.users import User
 
 
 class Payment(Model):
@@ -20,14 +26,23 @@ class Payment(Model):
 
     id = fields.UUIDField(primary_key=True)
     kind = fields.TextField()
-    creator = fields.ForeignKeyField("models.Creator", related_name=False, on_delete=fields.RESTRICT)
-    payer = fields.ForeignKeyField("models.User", related_name=False, on_delete=fields.RESTRICT, null=True)
+    creator: fields.ForeignKeyRelation["Creator"] = fields.ForeignKeyField(
+        "models.Creator", related_name=False, on_delete=fields.RESTRICT
+    )
+    creator_id: UUID
+    payer: fields.ForeignKeyNullableRelation["User"] = fields.ForeignKeyField(
+        "models.User", related_name=False, on_delete=fields.RESTRICT, null=True
+    )
+    payer_id: UUID | None
     currency = fields.TextField()
     gross = AmountField()
     fee = AmountField()
     tax = AmountField()
     net = AmountField()
-    fee_rule = fields.ForeignKeyField("models.FeeRule", related_name=False, on_delete=fields.RESTRICT)
+    fee_rule: fields.ForeignKeyRelation["FeeRule"] = fields.ForeignKeyField(
+        "models.FeeRule", related_name=False, on_delete=fields.RESTRICT
+    )
+    fee_rule_id: UUID
     maturity_delay_seconds = fields.IntField()
     provider = fields.TextField()
     provider_reference = fields.TextField(null=True)
@@ -69,7 +84,10 @@ class PaymentEvent(Model):
     """A change of a payment's status, numbered per payment without gaps. What its subscribers replay."""
 
     id = fields.BigIntField(primary_key=True)
-    payment = fields.ForeignKeyField("models.Payment", related_name=False, on_delete=fields.RESTRICT)
+    payment: fields.ForeignKeyRelation["Payment"] = fields.ForeignKeyField(
+        "models.Payment", related_name=False, on_delete=fields.RESTRICT
+    )
+    payment_id: UUID
     sequence = fields.IntField()
     status = fields.TextField()
     reason = fields.TextField(null=True)

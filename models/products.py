@@ -1,18 +1,25 @@
 """What creators sell."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+from uuid import UUID
 
 from tortoise import fields
 from tortoise.models import Model
 
 from models.fields import AmountField
 
+if TYPE_CHECKING:
+    from models.creators import Creator
+
 
 class Product(Model):
     """Something sold at one price. ``stock`` is how many are left to reserve; NULL means without limit."""
 
     id = fields.UUIDField(primary_key=True)
-    creator = fields.ForeignKeyField("models.Creator", related_name=False, on_delete=fields.RESTRICT)
+    creator: fields.ForeignKeyRelation["Creator"] = fields.ForeignKeyField(
+        "models.Creator", related_name=False, on_delete=fields.RESTRICT
+    )
+    creator_id: UUID
     title = fields.TextField()
     description = fields.TextField(null=True)
     price = AmountField()

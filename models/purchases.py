@@ -1,9 +1,16 @@
 """Products bought."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+from uuid import UUID
 
 from tortoise import fields
 from tortoise.models import Model
+
+if TYPE_CHECKING:
+    from models.creators import Creator
+    from models.payments import Payment
+    from models.products import Product
+    from models.users import User
 
 
 class Purchase(Model):
@@ -13,10 +20,22 @@ class Purchase(Model):
     """
 
     id = fields.UUIDField(primary_key=True)
-    payment = fields.ForeignKeyField("models.Payment", related_name=False, on_delete=fields.RESTRICT)
-    product = fields.ForeignKeyField("models.Product", related_name=False, on_delete=fields.RESTRICT)
-    creator = fields.ForeignKeyField("models.Creator", related_name=False, on_delete=fields.RESTRICT)
-    buyer = fields.ForeignKeyField("models.User", related_name=False, on_delete=fields.RESTRICT, null=True)
+    payment: fields.ForeignKeyRelation["Payment"] = fields.ForeignKeyField(
+        "models.Payment", related_name=False, on_delete=fields.RESTRICT
+    )
+    payment_id: UUID
+    product: fields.ForeignKeyRelation["Product"] = fields.ForeignKeyField(
+        "models.Product", related_name=False, on_delete=fields.RESTRICT
+    )
+    product_id: UUID
+    creator: fields.ForeignKeyRelation["Creator"] = fields.ForeignKeyField(
+        "models.Creator", related_name=False, on_delete=fields.RESTRICT
+    )
+    creator_id: UUID
+    buyer: fields.ForeignKeyNullableRelation["User"] = fields.ForeignKeyField(
+        "models.User", related_name=False, on_delete=fields.RESTRICT, null=True
+    )
+    buyer_id: UUID | None
     title = fields.TextField()
     stock_reserved = fields.BooleanField()
     stock_released_at = fields.DatetimeField(null=True)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import strawberry
 
 from core.ids import Noun
+from core.payments import PaymentKind
 from core.scopes import Scope
 from resolvers import shown
 from resolvers.context import Info
@@ -131,7 +132,7 @@ async def creator_earnings(
         available=Money.of(found.available),
         lifetime=Money.of(found.lifetime),
         by_source=[
-            EarningsBySource(source=total.source, net=Money.of(total.net), payments=total.payments)
+            EarningsBySource(source=PaymentKind(total.source), net=Money.of(total.net), payments=total.payments)
             for total in found.by_source
         ],
         by_day=[

@@ -13,7 +13,7 @@ from core.ids import Noun
 from core.scopes import Scope
 from core.viewer import Viewer
 from resolvers.context import Info
-from schema.base import access
+from schema.base import access, computed
 from schema.errors import Payload, user_error
 
 P = ParamSpec("P")
@@ -24,7 +24,7 @@ PayloadT = TypeVar("PayloadT", bound=Payload)
 
 def query(*, description: str, scope: Scope | None = None) -> Callable[[Callable[P, T]], T]:
     """Declare a query. With a scope, the field itself says nothing to those without it."""
-    return _typed(strawberry.field(description=description, directives=access(scope) if scope else ()))
+    return computed(description=description, directives=access(scope) if scope else ())
 
 
 def mutation(
@@ -56,12 +56,11 @@ def subscription(
     Callable[Concatenate[Any, Info, P], AsyncIterator[T]],
 ]:
     """Declare a subscription."""
-    return _typed(strawberry.subscription(description=description, directives=access(scope, guests=guests)))
-
-
-def _typed(decorator: Any) -> Any:
-    """Strawberry's decorators are untyped when called with a description; this is the one place that knows."""
-    return decorator
+    decorate: Callable[
+        [Callable[Concatenate[Any, Info, P], AsyncIterator[T]]],
+        Callable[Concatenate[Any, Info, P], AsyncIterator[T]],
+    ] = strawberry.subscription(description=description, directives=access(scope, guests=guests))
+    return decorate
 
 
 def _ensure_may(viewer: Viewer, scope: Scope, *, guests: bool) -> None:

@@ -4,6 +4,7 @@ A key that leads nowhere, or to what the viewer may not see, gives None.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final
 from uuid import UUID
 
@@ -41,7 +42,7 @@ async def products(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]
 
 
 async def user_names(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
-    return _aligned(keys, await user_service.by_id(engine, keys), lambda row: row["name"])
+    return _aligned(keys, await user_service.by_id(engine, keys), itemgetter("name"))
 
 
 async def payments(engine: Engine, viewer: Viewer, keys: Sequence[UUID]) -> list[Any]:

@@ -7,6 +7,8 @@ from typing import Annotated, Generic, TypeVar
 
 import strawberry
 
+from schema.base import computed
+
 T = TypeVar("T")
 
 
@@ -31,7 +33,7 @@ class Connection(Generic[T]):
     page_info: PageInfo = strawberry.field(description="Where this page stands.")
     count: strawberry.Private[Callable[[], Awaitable[int]]]
 
-    @strawberry.field(description="How many items the whole list has. Counted only when asked for.")
+    @computed(description="How many items the whole list has. Counted only when asked for.")
     async def total_count(self) -> int:
         return await self.count()
 

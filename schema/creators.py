@@ -6,7 +6,7 @@ from uuid import UUID
 
 import strawberry
 
-from schema.base import Info, Node, access, nested
+from schema.base import Info, Node, access, computed, nested
 from schema.connections import (
     After,
     Before,
@@ -51,7 +51,7 @@ class Creator(Node):
     active: bool = strawberry.field(description="Whether they take payments at present.")
     created_at: datetime = strawberry.field(description="When they became a creator.")
 
-    @strawberry.field(
+    @computed(
         description="The tips they were given, whatever became of them. Null unless you are this creator.",
         directives=access(Scope.EARNINGS_READ),
     )
@@ -69,7 +69,7 @@ class Creator(Node):
         result: Connection[Tip] | None = await nested("creator_tips")(self, info, page, where, sort)
         return result
 
-    @strawberry.field(description="What they sell. The creator also sees what is archived.")
+    @computed(description="What they sell. The creator also sees what is archived.")
     async def products(
         self,
         info: Info,
@@ -84,7 +84,7 @@ class Creator(Node):
         result: Connection[Product] = await nested("creator_products")(self, info, page, where, sort)
         return result
 
-    @strawberry.field(
+    @computed(
         description="What they earned in a currency. Null unless you are this creator.",
         directives=access(Scope.EARNINGS_READ),
     )

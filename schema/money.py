@@ -8,6 +8,7 @@ from babel.numbers import format_currency
 
 import core.money
 from core.errors import Refused
+from schema.base import computed
 from schema.enums import ErrorCode
 from schema.scalars import BigInt, CurrencyCode
 
@@ -19,7 +20,7 @@ class Money:
     exponent: int = strawberry.field(description="How many decimals the currency has: 2 for USD, 0 for JPY.")
     currency: CurrencyCode = strawberry.field(description="The currency.")
 
-    @strawberry.field(description="The amount for people: `$5.00`. Takes a BCP 47 language tag.")
+    @computed(description="The amount for people: `$5.00`. Takes a BCP 47 language tag.")
     def formatted(self, locale: str = "en") -> str:
         try:
             return format_currency(

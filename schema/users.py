@@ -5,7 +5,7 @@ from uuid import UUID
 
 import strawberry
 
-from schema.base import Info, Node, access, edge, nested
+from schema.base import Info, Node, access, computed, edge, nested
 from schema.connections import After, Before, Connection, First, Last, PageArguments
 from schema.creators import Creator
 from schema.enums import Scope
@@ -23,7 +23,7 @@ class User(Node):
         "creator_of_user", key=lambda user: user.key, description="The creator they are, if they are one."
     )
 
-    @strawberry.field(description="The payments they made.", directives=access(Scope.ACCOUNT_READ))
+    @computed(description="The payments they made.", directives=access(Scope.ACCOUNT_READ))
     async def payments(
         self,
         info: Info,
@@ -38,7 +38,7 @@ class User(Node):
         result: Connection[Payment] | None = await nested("user_payments")(self, info, page, where, sort)
         return result
 
-    @strawberry.field(description="What they bought, newest first.", directives=access(Scope.ACCOUNT_READ))
+    @computed(description="What they bought, newest first.", directives=access(Scope.ACCOUNT_READ))
     async def purchases(
         self,
         info: Info,

@@ -21,10 +21,12 @@ from redis.exceptions import ResponseError
 
 from services.bus import LocalBus, Message, StatusEvent, Subscription
 
-_STREAM_ENTRIES: Final = 100_000
+_ENTRY_MESSAGES: Final = 50
+"""How many messages share an entry at most: an entry costs both ends ten times what a message in it does."""
+_STREAM_ENTRIES: Final = 20_000
 """How much of the past the stream keeps, about: what a process may miss while it reconnects."""
-_PIPELINE_COMMANDS: Final = 500
-_PAGE_ENTRIES: Final = 500
+_PAGE_ENTRIES: Final = 20
+"""How much is read and handed out at once: no more messages than a subscriber's queue holds."""
 _BLOCK_SECONDS: Final = 5
 _ANSWER_SECONDS: Final = 10
 _BACKOFF: Final = ExponentialWithJitterBackoff(base=0.05, cap=5)
@@ -94,20 +96,12 @@ class RedisBus:
         Raises:
             redis.exceptions.RedisError: any of them may or may not have been appended: publish all again.
         """
-        for start in range(0, len(messages), _PIPELINE_COMMANDS):
-            async with self._publisher.pipeline(transaction=False) as pipeline:
-                for message in messages[start : start + _PIPELINE_COMMANDS]:
-                    pipeline.xadd(
-                        self._stream,
-                        {
-                            "channel": message.channel,
-                            "cursor": message.cursor,
-                            "event": orjson.dumps(message.event),
-                        },
-                        maxlen=_STREAM_ENTRIES,
-                        approximate=True,
-                    )
-                await pipeline.execute()
+        async with self._publisher.pipeline(transaction=False) as pipeline:
+            for start in range(0, len(messages), _ENTRY_MESSAGES):
+                entry = messages[start : start + _ENTRY_MESSAGES]
+                body = orjson.dumps([(message.channel, message.cursor, message.event) for message in entry])
+                pipeline.xadd(self._stream, {"messages": body}, maxlen=_STREAM_ENTRIES, approximate=True)
+            await pipeline.execute()
 
     def attach(self, channel: str) -> Subscription:
         """Listen to a channel from now on."""
@@ -159,9 +153,9 @@ class RedisBus:
 
     def _deliver(self, fields: Mapping[bytes, bytes]) -> None:
         try:
-            channel = fields[b"channel"].decode()
-            if self._local.listens(channel):
-                self._local.deliver(Message(channel, int(fields[b"cursor"]), _event(fields[b"event"])))
+            for channel, cursor, event in orjson.loads(fields[b"messages"]):
+                if self._local.listens(channel):
+                    self._local.deliver(Message(channel, cursor, _event(event)))
         except (KeyError, TypeError, ValueError):
             # Written by another version, perhaps. Whoever it was for finds it in the database.
             _log.exception("An entry of the stream of events cannot be understood.")
@@ -190,8 +184,7 @@ class RedisBus:
         return _EntryId.parse(first[0]) if first else None, _EntryId.parse(state["last-generated-id"])
 
 
-def _event(text: bytes) -> StatusEvent:
-    fields = orjson.loads(text)
+def _event(fields: Mapping[str, Any]) -> StatusEvent:
     return StatusEvent(
         payment_id=UUID(fields["payment_id"]),
         sequence=fields["sequence"],

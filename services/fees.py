@@ -8,6 +8,7 @@ from core.clock import now
 from core.errors import ErrorCode, Refused, not_found
 from core.money import Money
 from core.payments import PaymentKind
+from models.database import fetch_one
 from services.engine import Engine
 
 _QUOTE: Final = """
@@ -37,8 +38,8 @@ async def quote(engine: Engine, kind: PaymentKind, creator_id: UUID, gross: Mone
     Errors: NOT_FOUND, CURRENCY_NOT_SUPPORTED, AMOUNT_TOO_SMALL, AMOUNT_TOO_LARGE.
     """
     ensure_chargeable(engine, gross)
-    row = await engine.database.reader.fetchrow(
-        _QUOTE, creator_id, kind.value, gross.currency.code, gross.minor, now()
+    row = await fetch_one(
+        engine.database.reader, _QUOTE, creator_id, kind.value, gross.currency.code, gross.minor, now()
     )
     if not row["creator_found"]:
         raise not_found("creator", "creatorId")

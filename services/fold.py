@@ -85,7 +85,7 @@ def fold(known: Known, fact: PaymentFact) -> tuple[Known, bool]:
     """
     if fact.amount != known.gross or fact.currency != known.currency:
         raise Contradiction("The provider speaks of another amount or currency than the payment's.")
-    if known.provider_reference not in (None, fact.provider_reference):
+    if known.provider_reference not in {None, fact.provider_reference}:
         raise Contradiction("The provider speaks of another of its objects than the payment's.")
     if not 0 <= fact.captured <= known.gross or not 0 <= fact.authorized <= known.gross:
         raise Contradiction("The provider speaks of more than the payment's amount.")

@@ -16,7 +16,7 @@ from core.errors import ErrorCode, Refused, not_found
 from core.ids import uuid7
 from core.payments import PaymentStatus
 from core.viewer import Viewer
-from models.database import Connection, Transaction
+from models.database import Connection, Transaction, fetch_one
 from providers.payments import base
 from services.engine import Engine
 from services.fold import Known
@@ -42,8 +42,8 @@ CREATE_PAYMENT: Final = """
 
 _KNOWN_TO_PROVIDER: Final = """
     with payment as (
-        update payments set provider_reference = $2, provider_state = $3, provider_state_at = $4, status = 'PENDING',
-            sequence = 2, calling_until = null, updated_at = $5
+        update payments set provider_reference = $2, provider_state = $3, provider_state_at = $4,
+            status = 'PENDING', sequence = 2, calling_until = null, updated_at = $5
         where id = $1 and status = 'CREATED' and provider_state is null
         returning *
     ),
@@ -68,11 +68,11 @@ _BEGIN_CALL: Final = """
 _END_CALL: Final = "update payments set calling_until = $2 where id = $1"
 _WRITE_CHANGES: Final = """
     with changed as (
-        select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[], $7::timestamptz[],
-            $8::numeric[], $9::numeric[], $10::text[], $11::text[], $12::bool[], $13::timestamptz[],
+        select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[],
+            $7::timestamptz[], $8::numeric[], $9::numeric[], $10::text[], $11::text[], $12::bool[], $13::timestamptz[],
             $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::bool[], $18::bool[])
-        as c (id, provider_reference, status, reason, sequence, provider_state, provider_state_at, authorized, captured,
-            decline_code, action_url, reconciling, calling_until, succeeded_at, available_on, matures_at, tells,
+        as c (id, provider_reference, status, reason, sequence, provider_state, provider_state_at, authorized,
+            captured, decline_code, action_url, reconciling, calling_until, succeeded_at, available_on, matures_at, tells,
             in_activity)
     ),
     payment as (
@@ -328,7 +328,7 @@ async def reconcile_later(engine: Engine, payment_id: UUID) -> None:
     """Note that nobody knows how a call to the provider ended; the sweeper looks it up."""
     at = now()
     async with engine.database.transaction() as transaction:
-        row = await transaction.connection.fetchrow(_LOCK_PAYMENT, payment_id)
+        row = await fetch_one(transaction.connection, _LOCK_PAYMENT, payment_id)
         known = replace(Known.of(row), reconciling=True)
         change = Change(row, known, calling_until=at)
         await write_changes([change], on=transaction.connection, at=at)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
@@ -20,7 +21,8 @@ from services.requests import Request, once
 
 _READ: Final = "select * from products where id = any($1::uuid[])"
 _LIST: Final = """
-    select p.* from products p join creators c on c.id = p.creator_id where p.state = 'active' and c.state = 'active'
+    select p.* from products p join creators c on c.id = p.creator_id
+    where p.state = 'active' and c.state = 'active'
 """
 _LIST_OF_CREATOR: Final = "select * from products where creator_id = $1 and (state = 'active' or $2)"
 _MAXIMUM_TITLE_LENGTH: Final = 120
@@ -134,10 +136,10 @@ async def update(engine: Engine, viewer: Viewer, command: UpdateProduct) -> tupl
         if command.description is not None:
             product.description = command.description
         if command.price is not None:
-            product.price = command.price.minor  # type: ignore[assignment] # the column holds whole numbers
+            product.price = Decimal(command.price.minor)
             product.currency = command.price.currency.code
         if command.stock is not None or command.unlimited_stock:
-            product.stock = command.stock  # type: ignore[assignment] # None is without limit
+            product.stock = command.stock
         product.updated_at = now()
         await product.save(using_db=transaction.orm)
         return {"product": command.product_id}
@@ -190,7 +192,7 @@ async def _lock_own(transaction: Transaction, viewer: Viewer, product_id: UUID) 
         product is not None
         and await Creator.filter(
             id=product.creator_id,
-            user_id=viewer.user_id,  # type: ignore[attr-defined] # made by the foreign key
+            user_id=viewer.user_id,
         )
         .using_db(transaction.orm)
         .exists()

@@ -10,7 +10,7 @@ from core.errors import ErrorCode, Refused, not_found
 from core.ids import uuid7
 from core.money import money
 from core.viewer import Viewer
-from models.database import Connection, Transaction
+from models.database import Connection, Transaction, fetch_one
 from services import payments
 from services.creators import creator_not_active
 from services.engine import Engine
@@ -100,7 +100,7 @@ async def buy(engine: Engine, viewer: Viewer, command: Buy) -> Bought:
             raise await _why_not(connection, command.product_id)
         price = money(product["price"], product["currency"])
         ensure_chargeable(engine, price)
-        seller = await connection.fetchrow(_SELLER, product["creator_id"], price.currency.code, price.minor, at)
+        seller = await fetch_one(connection, _SELLER, product["creator_id"], price.currency.code, price.minor, at)
         if viewer.user_id is not None and seller["user_id"] == viewer.user_id:
             raise Refused(ErrorCode.SELF_PURCHASE, "A creator cannot buy from themselves.", path=("productId",))
         if seller["state"] != "active":

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 from uuid import UUID
@@ -38,6 +39,12 @@ _SETTINGS: Final = {
     "timezone": "UTC",
     # Planned while the outbox was empty, a kept plan would read all of it ever after.
     "plan_cache_mode": "force_custom_plan",
+    # Few rows wait among all that ever were. The index of waiting rows has them in order, stops after a
+    # batch, and forgets the entries of rows that wait no more, which other scans visit until the next vacuum.
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_sort": "off",
+    "jit": "off",
     # A relay that hangs, or whose machine is gone, gives its lock back.
     "idle_session_timeout": "30s",
     "tcp_keepalives_idle": "10",
@@ -66,42 +73,38 @@ pass the first, when the second one's transaction is the older.
 """
 
 _ASSIGN: Final = """
-    with settled as (
-        select id, creator_id, in_activity,
-            row_number() over (order by id) as place,
-            row_number() over activity as step,
-            count(*) over (partition by creator_id, in_activity) as steps
-        from outbox_events
-        where id = any ($1::bigint[]) and position is null
-        window activity as (partition by creator_id, in_activity order by id)
-    ),
-    reached as (
-        update relay_position set assigned = assigned + (select count(*) from settled)
-        returning assigned - (select count(*) from settled) as before
+    with reached as (
+        update relay_position set assigned = assigned + cardinality($1::bigint[]) where id = 1
+        returning assigned - cardinality($1::bigint[]) as before
     ),
     feeds as (
         insert into creator_feeds (creator_id, last_offset)
-        select creator_id, count(*) from settled where in_activity group by creator_id
+        select creator_id, count(*) from unnest($2::uuid[]) as added (creator_id)
+        where creator_id is not null
+        group by creator_id
         on conflict (creator_id) do update set last_offset = creator_feeds.last_offset + excluded.last_offset
         returning creator_id, last_offset
     )
     update outbox_events o
-    set position = reached.before + settled.place,
-        creator_offset = feeds.last_offset - settled.steps + settled.step
-    from reached, settled left join feeds on feeds.creator_id = settled.creator_id and settled.in_activity
-    where o.id = settled.id
+    set position = reached.before + settled.place, creator_offset = feeds.last_offset - settled.later
+    from reached,
+        unnest($1::bigint[], $2::uuid[], $3::int[]) with ordinality as settled (id, creator_id, later, place)
+        left join feeds on feeds.creator_id = settled.creator_id
+    where o.id = settled.id and o.position is null
     returning o.id, o.position, o.creator_offset
 """
+"""Parameters, one element per row in order: its id; its creator, NULL outside the activity; how many of that
+creator's rows come later in this batch."""
 
 _UNPUBLISHED: Final = """
     select payment_id, sequence, status, reason, at, creator_id, position, creator_offset
     from outbox_events
-    where position > (select published from relay_position)
+    where position > (select published from relay_position where id = 1)
     order by position
     limit $1
 """
 
-_PUBLISHED: Final = "update relay_position set published = $1"
+_PUBLISHED: Final = "update relay_position set published = $1 where id = 1"
 
 _log = logging.getLogger(__name__)
 
@@ -157,12 +160,12 @@ class Relay:
             OSError, asyncpg.PostgresError: the database cannot be reached.
         """
         if not self.leading:
+            # Another relay may lead until this one does: what it leaves is handed over again.
+            self._early.clear()
             if self._connection is None or self._connection.is_closed():
                 self._connection = await self._connect()
             self._leading = await self._connection.fetchval(_TRY_LOCK, _LOCK_KEY)
             if self._leading:
-                # Another relay may have led in between: what it left is handed over again.
-                self._early.clear()
                 _log.info("This relay leads.")
         self._heard_at = time.monotonic()
         return self._leading
@@ -238,7 +241,13 @@ class Relay:
 
     async def _settle(self, connection: Connection, rows: Sequence[asyncpg.Record]) -> None:
         """Give rows their places, for good, and hand them to their creators' channels."""
-        places = await connection.fetch(_ASSIGN, [row["id"] for row in rows])
+        creators = [row["creator_id"] if row["in_activity"] else None for row in rows]
+        left = Counter(creators)
+        later = []
+        for creator_id in creators:
+            left[creator_id] -= 1
+            later.append(left[creator_id])
+        places = await connection.fetch(_ASSIGN, [row["id"] for row in rows], creators, later)
         if len(places) != len(rows):
             raise RuntimeError(f"{len(places)} of {len(rows)} rows were given a place: who else gives them?")
         offsets: dict[int, int | None] = {place["id"]: place["creator_offset"] for place in places}
@@ -290,7 +299,6 @@ class Relay:
     async def _let_go(self) -> None:
         """Close the connection, and with it give the lock back."""
         connection, self._connection, self._leading = self._connection, None, False
-        self._early.clear()
         if connection is not None:
             try:
                 await connection.close(timeout=_STANDBY_SECONDS)

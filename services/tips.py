@@ -13,6 +13,7 @@ from core.ids import uuid7
 from core.money import Money
 from core.payments import PaymentKind
 from core.viewer import Viewer
+from models.database import fetch_one
 from services import payments
 from services.creators import creator_not_active
 from services.engine import Engine
@@ -125,7 +126,8 @@ async def send(engine: Engine, viewer: Viewer, command: SendTip) -> SentTip:
             path=("message",),
         )
     tip_id, payment_id, at = uuid7(), uuid7(), now()
-    row = await engine.database.writer.fetchrow(
+    row = await fetch_one(
+        engine.database.writer,
         _SEND,
         command.creator_id,
         amount.currency.code,

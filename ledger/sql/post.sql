@@ -40,8 +40,7 @@ declare
     moment timestamptz;
     violated text;
 
-    -- By group: what its key stood for before this batch, and what it comes to now.
-    stored_hashes bytea[];
+    -- By group.
     first_with_key int[];                   -- the first group of this batch under the same key
     leaders int[];                          -- by that first group: the one that decided the key in this batch
     outcome_ids uuid[];
@@ -56,6 +55,7 @@ declare
     slot_assets int[];
     slot_balances numeric[];
     slot_versions bigint[];
+    opening_versions bigint[];
     slot_floors numeric[];                  -- null: not guarded
     slot_closed boolean[];
 
@@ -71,6 +71,7 @@ declare
     first_movement int;
     last_movement int;
     leader int;
+    moved_accounts int;
     verdict text;
     debit_slot int;
     credit_slot int;
@@ -111,18 +112,23 @@ begin
     loop
         -- What was decided before stays decided.
         select
-            array_agg(stored.body_hash order by number),
             array_agg(coalesce(stored.group_id, given.group_id) order by number),
             array_agg(stored.key is not null order by number),
-            array_agg(stored.outcome order by number),
+            array_agg(
+                case when taken.key is not null then coalesce(stored.outcome, 'key_reused') end order by number
+            ),
             array_agg(stored.account order by number),
             array_agg(stored.missing order by number),
             array_agg(stored.decided_at order by number)
-        into stored_hashes, outcome_ids, replays, outcomes, short_accounts, shortfalls, moments
-        from unnest(keys, group_ids) with ordinality as given (key, group_id, number)
+        into outcome_ids, replays, outcomes, short_accounts, shortfalls, moments
+        from unnest(keys, hashes, group_ids) with ordinality as given (key, body_hash, group_id, number)
         left join lateral (
             select * from ledger.request where tenant = for_tenant and key = given.key offset 0
-        ) as stored on true;
+        ) as taken on true
+        left join lateral (select taken.* where taken.body_hash = given.body_hash) as stored on true;
+
+        -- A batch of repeats locks nothing, and so it may not write anything either.
+        exit when array_position(outcomes, null) is null;
 
         leaders := array_fill(null::int, array[group_count]);
         posted_in := array_fill(null::int, array[movement_count]);
@@ -131,13 +137,11 @@ begin
         debit_versions := array_fill(null::bigint, array[movement_count]);
         credit_versions := debit_versions;
 
-        -- One order of locking for everybody; a batch of repeats locks nothing.
-        if array_position(outcomes, null) is not null then
-            perform from ledger.account
-            where id = any (debits || credits)
-            order by lock_rank, id
-            for no key update;
-        end if;
+        -- One order of locking for everybody.
+        perform from ledger.account
+        where id = any (debits || credits)
+        order by lock_rank, id
+        for no key update;
 
         -- A statement of its own: it sees what was committed while the locks were waited for.
         select
@@ -153,23 +157,14 @@ begin
         from (select distinct id from unnest(debits || credits) as given (id) where id is not null) as touched
         left join lateral (select * from ledger.account where account.id = touched.id offset 0) as account on true;
 
+        opening_versions := slot_versions;
         last_movement := 0;
         for number in 1..group_count loop
             first_movement := last_movement + 1;
             last_movement := last_movement + sizes[number];
 
             -- The key was decided before this batch.
-            if stored_hashes[number] is not null then
-                if stored_hashes[number] <> hashes[number] then
-                    outcomes[number] := 'key_reused';
-                    outcome_ids[number] := group_ids[number];
-                    replays[number] := false;
-                    short_accounts[number] := null;
-                    shortfalls[number] := null;
-                    moments[number] := null;
-                end if;
-                continue;
-            end if;
+            continue when outcomes[number] is not null;
 
             -- The key was decided within this batch.
             leader := leaders[first_with_key[number]];
@@ -290,7 +285,16 @@ begin
                 posted = slot_balances[width_bucket(id, slot_ids)],
                 version = slot_versions[width_bucket(id, slot_ids)],
                 posted_at = moment
-            where id = any (slot_ids) and version <> slot_versions[width_bucket(id, slot_ids)];
+            where id = any (slot_ids)
+                and version = opening_versions[width_bucket(id, slot_ids)]
+                and version <> slot_versions[width_bucket(id, slot_ids)];
+            get diagnostics moved_accounts = row_count;
+            if moved_accounts <> (
+                select count(*) from unnest(opening_versions, slot_versions) as slots (opening, closing)
+                where opening <> closing
+            ) then
+                raise exception 'an account moved while it was locked' using errcode = 'assert_failure';
+            end if;
             exit;
         exception
             when unique_violation then

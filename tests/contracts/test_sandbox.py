@@ -90,7 +90,9 @@ async def test_moments_of_a_payment_strictly_increase_even_when_the_clock_goes_b
     provider: SandboxProvider, pool: asyncpg.Pool
 ) -> None:
     payment = await created(provider)
-    await pool.execute("update sandbox.payment set changed_at = now() + interval '1 hour'")
+    ahead = await pool.fetchval(
+        "update sandbox.payment set changed_at = now() + interval '1 hour' returning changed_at"
+    )
     facts = []
     for number, token in enumerate(["tok_declined", "tok_3ds", "tok_expired_card", "tok_success"]):
         try:
@@ -101,6 +103,7 @@ async def test_moments_of_a_payment_strictly_increase_even_when_the_clock_goes_b
     told = [fact for event in events for fact in provider.translate(event)]
     assert told[:-1] == facts
     moments = [fact.at for fact in told]
+    assert moments[0] > ahead
     assert len(set(moments)) == 5
     assert moments == sorted(moments)
     assert [datetime.fromisoformat(str(event.body["created"])) for event in events] == moments
@@ -297,6 +300,28 @@ async def test_unreachable_database_leaves_commands_ambiguous_and_reads_for_late
         assert error.action is ProviderAction.LATER
 
 
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        asyncpg.AdminShutdownError("57P01"),
+        asyncpg.ConnectionDoesNotExistError("08003"),
+        asyncpg.InterfaceError("closing"),
+        asyncpg.InternalClientError("another operation is in progress"),
+        ConnectionResetError(),
+        TimeoutError(),
+    ],
+    ids=lambda trouble: type(trouble).__name__,
+)
+async def test_database_trouble_midway_leaves_a_command_ambiguous(trouble: Exception) -> None:
+    class Pool:
+        async def fetchrow(self, *arguments: object) -> None:
+            raise trouble
+
+    command = ConfirmPayment("key", METHODS.unknown_payment, "tok_success")
+    error = await refusal(sandbox(Pool()).confirm_payment(command))
+    assert (error.code, error.ambiguous) == (ProviderErrorCode.UNAVAILABLE, True)
+
+
 async def test_database_without_the_migrations_wants_its_configuration_fixed(dsn: str) -> None:
     async with asyncpg.create_pool(dsn, database="postgres", min_size=0) as pool:
         error = await refusal(created(sandbox(pool)))
@@ -337,7 +362,7 @@ async def test_the_application_role_suffices_and_may_delete_nothing(dsn: str) ->
         assert len(claimed) == 5
         for table in ("payment", "request", "event"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                await pool.execute(f"delete from sandbox.{table}")  # ruff: ignore[hardcoded-sql-expression]
+                await pool.execute(f"delete from sandbox.{table}")
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,23 @@ async def test_same_keys_in_opposite_order_do_not_deadlock(
         assert sorted(sum(map(is_new, batch)) for batch in outcomes) == [0, 0, 0, 500]
 
 
+async def test_repeats_do_not_disturb_what_is_posted(connection: asyncpg.Connection, pool: asyncpg.Pool) -> None:
+    clearing, creator = await opened(connection, CLEARING, pending())
+    old = [group((clearing, creator, 1)) for _ in range(20)]
+    await ledger.post(old, on=connection)
+
+    async def repeat() -> None:
+        for _ in range(100):
+            assert not any(map(is_new, await post_apart(pool, *old)))
+
+    async def post_new() -> None:
+        for _ in range(50):
+            assert all(map(is_new, await post_apart(pool, *(group((clearing, creator, 1)) for _ in range(3)))))
+
+    await asyncio.gather(*(work() for work in (repeat, post_new) * 3))
+    assert await posted_balances(connection, clearing, creator) == [-470, 470]
+
+
 async def test_accounts_opened_by_twenty_at_once_are_one(
     connection: asyncpg.Connection, pool: asyncpg.Pool
 ) -> None:

@@ -20,7 +20,7 @@ PATIENCE_SECONDS: Final = 10
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something to become true; fail after some seconds."""
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not condition():  # ruff: ignore[async-busy-wait] - any condition, of any object
+        while not condition():
             await asyncio.sleep(0.002)
 
 

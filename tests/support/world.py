@@ -131,7 +131,13 @@ class World:
         self, user: str, creator: str, amount: str = "10.00", currency: str = "USD", stock: int | None = None
     ) -> str:
         """Offer a product; return its id."""
-        variables = {"creator": creator, "key": str(uuid7()), "amount": amount, "currency": currency, "stock": stock}
+        variables = {
+            "creator": creator,
+            "key": str(uuid7()),
+            "amount": amount,
+            "currency": currency,
+            "stock": stock,
+        }
         data = await self.client(user).run(CREATE_PRODUCT, **variables)
         assert data["productCreate"]["errors"] == []
         return str(data["productCreate"]["product"]["id"])
@@ -166,7 +172,9 @@ class World:
 
     async def status(self, payment: str) -> str:
         """Return a payment's status as the database has it."""
-        value: str = await self.scalar("select status from payments where id = $1", self.key(Noun.PAYMENT, payment))
+        value: str = await self.scalar(
+            "select status from payments where id = $1", self.key(Noun.PAYMENT, payment)
+        )
         return value
 
     async def until(self, payment: str, status: str, seconds: float = 10) -> None:
@@ -250,7 +258,12 @@ async def add_fee_rules(dsn: str, delay: timedelta = timedelta(0)) -> None:
 
 @asynccontextmanager
 async def running_world(
-    dsn: str, *, worker: bool = True, deliveries: bool = True, delay: timedelta = timedelta(days=7), **settings: Any
+    dsn: str,
+    *,
+    worker: bool = True,
+    deliveries: bool = True,
+    delay: timedelta = timedelta(days=7),
+    **settings: Any,
 ) -> AsyncIterator[World]:
     """Run a server, with a worker and the sandbox's deliveries unless told otherwise."""
     await add_fee_rules(dsn, delay)
