@@ -50,6 +50,7 @@ def application(settings: Settings, dsn: str) -> Starlette:
         async with open_engine(settings, dsn, subscribers=True) as engine:
             relay = Relay(dsn, engine.bus)
             if settings.redis_url is None and not await relay.try_lead():
+                await relay.close()
                 raise NoRedisError("Another web process serves this database. Set REDIS_URL to run more than one.")
             engine.relay_wake = relay.wake
             relay.start()

@@ -68,8 +68,9 @@ def _database(settings: Settings) -> Iterator[str]:
 
     with ExitStack() as stack:
         with err.status("Reaching the database…"):
-            dsn = stack.enter_context(open_database(settings))
-        yield dsn
+            opened = stack.enter_context(open_database(settings))
+        # Outside the status, which would go on turning while the command runs.
+        yield opened
 
 
 @cli.command()

@@ -160,8 +160,7 @@ def shown(error: GraphQLError, trace_id: str) -> GraphQLError:
         original = original.original_error
     if isinstance(original, Refused):
         refused = top_level(original)
-        extensions = {**(refused.extensions or {}), **original.data}
-        return GraphQLError(refused.message, nodes=error.nodes, path=error.path, extensions=extensions)
+        return GraphQLError(refused.message, nodes=error.nodes, path=error.path, extensions=refused.extensions)
     if original is None or isinstance(original, GraphQLError):
         code = (error.extensions or {}).get("code", ErrorCode.INPUT_INVALID.value)
         return GraphQLError(

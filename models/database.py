@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+PoolOrConnection: TypeAlias = (
+    "asyncpg.Pool[asyncpg.Record] | asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+)
 
 APP_ROLE = "comptoir_app"
 """The database role the application acts as; migrations grant it what it needs and no more."""
@@ -79,7 +82,7 @@ class Database:
         await self.writer.close()
 
 
-async def fetch_one(on: Connection | Pool, statement: str, *parameters: Any) -> asyncpg.Record:
+async def fetch_one(on: PoolOrConnection, statement: str, *parameters: Any) -> asyncpg.Record:
     """Run a statement that always gives a row, and return its first."""
     row = await on.fetchrow(statement, *parameters)
     if row is None:
@@ -93,5 +96,6 @@ async def _pool(dsn: str, size: int, settings: dict[str, str]) -> Pool:
         min_size=1,
         max_size=size,
         reset=_keep_as_it_is,
-        server_settings={"application_name": "comptoir", "timezone": "UTC", **settings},
+        # Compiling a statement costs more than any statement here takes.
+        server_settings={"application_name": "comptoir", "timezone": "UTC", "jit": "off", **settings},
     )

@@ -13,7 +13,7 @@ from core.ids import Noun
 from core.scopes import Scope
 from resolvers import shown
 from resolvers.context import Info
-from resolvers.fields import subscription, top_level
+from resolvers.fields import stream, subscription, top_level
 from schema.feeds import Activity, CreatorActivityUpdate
 from schema.payments import UpdateKind
 from services import creators, feeds, payments
@@ -40,9 +40,13 @@ class FeedSubscription:
             raise top_level(not_found("creator", "creatorId"))
         place = None if after is None else decode_cursor(key, after)
         feed = feeds.creator_feed(info.context.engine, key, -1 if after is not None and place is None else place)
-        async for item in feed:
+
+        async def show(item: feeds.FeedItem) -> CreatorActivityUpdate:
             info.context.forget()
-            yield await _update(info, key, item)
+            return await _update(info, key, item)
+
+        async for update in stream(feed, key, show):
+            yield update
 
 
 async def _is_own(info: Info, key: UUID) -> bool:

@@ -1,13 +1,16 @@
 """Root fields, typed: each states who may use it, and turns what a service refuses into its payload."""
 
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, Concatenate, ParamSpec, TypeVar
+from uuid import UUID
 
 import strawberry
 from graphql import GraphQLError
 
 from core import ids
+from core.cursors import encode_cursor
 from core.errors import ErrorCode, Refused, not_found
 from core.ids import Noun
 from core.scopes import Scope
@@ -15,6 +18,8 @@ from core.viewer import Viewer
 from resolvers.context import Info
 from schema.base import access, computed
 from schema.errors import Payload, user_error
+from services.bus import Lagged
+from services.feeds import FeedItem
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -82,10 +87,32 @@ def id_of(noun: Noun, text: str, *path: str) -> Any:
     return value
 
 
+async def stream(
+    feed: AsyncGenerator[FeedItem, None], key: UUID, show: Callable[[FeedItem], Awaitable[T]]
+) -> AsyncIterator[T]:
+    """Show a feed's items one by one; a client that lags is told from where it may resume."""
+    async with aclosing(feed):
+        try:
+            async for item in feed:
+                yield await show(item)
+        except Lagged as lagged:
+            cursor = encode_cursor(key, lagged.cursor or 0)
+            refused = Refused(
+                ErrorCode.LIMIT_EXCEEDED,
+                "The client did not keep up and was cut off. Subscribe again with the cursor.",
+                data={"resumeAfter": cursor},
+            )
+            raise top_level(refused) from None
+
+
 def top_level(refused: Refused) -> GraphQLError:
     """Return a refusal as an error of a query or a subscription, which have no payload to carry it."""
     return GraphQLError(
         refused.message,
-        extensions={"code": refused.code.value, "nextAction": refused.code.next_action.value},
+        extensions={
+            "code": refused.code.value,
+            "nextAction": refused.code.next_action.value,
+            **refused.data,
+        },
         original_error=refused,
     )

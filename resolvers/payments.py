@@ -13,7 +13,7 @@ from core.ids import Noun
 from core.scopes import Scope
 from resolvers import shown
 from resolvers.context import Info
-from resolvers.fields import id_of, mutation, query, subscription, top_level
+from resolvers.fields import id_of, mutation, query, stream, subscription, top_level
 from resolvers.loaders import may_see_payment
 from schema.errors import user_error
 from schema.payments import (
@@ -95,13 +95,17 @@ class PaymentSubscription:
             raise top_level(not_found("payment", "paymentId"))
         place = None if after is None else decode_cursor(key, after)
         feed = feeds.payment_feed(info.context.engine, key, -1 if after is not None and place is None else place)
-        async for item in feed:
+
+        async def show(item: feeds.FeedItem) -> PaymentStatusUpdate:
             # Somebody may have lost the right to see it since the last event: asked again each time.
             row = await _visible(info, key)
             if row is None:
                 raise top_level(not_found("payment", "paymentId"))
             info.context.forget()
-            yield _update(key, item, row)
+            return _update(key, item, row)
+
+        async for update in stream(feed, key, show):
+            yield update
 
 
 async def _visible(info: Info, key: UUID) -> Any:

@@ -1,0 +1,188 @@
+"""A server with the people most refusals are about, and what every refusal is measured by."""
+
+import itertools
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from app.client import Client
+from app.postgres import Lease
+from core import ids
+from core.ids import Noun, uuid7
+from tests.conftest import assert_books_are_sound
+from tests.support.world import World, running_world
+
+_numbers = itertools.count(1)
+
+ERRORS = "errors { __typename code message path nextAction }"
+_PAYLOADS = {
+    "creatorCreate": "creator { id handle active }",
+    "creatorUpdate": "creator { id displayName active }",
+    "productCreate": "product { id stock active }",
+    "productUpdate": "product { id title stock active }",
+    "productArchive": "product { id active }",
+    "tipCreate": "tip { id message } payment { id status } paymentToken",
+    "purchaseCreate": "purchase { id } payment { id status } paymentToken",
+    "paymentConfirm": "payment { id status statusReason nextAction { type url } }",
+    "paymentCancel": "payment { id status }",
+}
+
+
+@asynccontextmanager
+async def fresh_database(lease: Lease, template: str) -> AsyncIterator[str]:
+    """Copy the migrated database, for whatever needs one that outlives a single test."""
+    name = f"test_{os.getpid()}_shared_{next(_numbers)}"
+    admin = await asyncpg.connect(lease.dsn("postgres"))
+    try:
+        await admin.execute(f"create database {name} template {template}")
+        yield lease.dsn(name)
+        await admin.execute(f"drop database {name} with (force)")
+    finally:
+        await admin.close()
+
+
+@dataclass
+class Shop:
+    """A world in which nothing happens by itself: no worker, no webhooks."""
+
+    world: World
+    creator: str
+    inactive: str
+    product: str
+    sold_out: str
+    archived: str
+    payment: str
+    guest_payment: str
+    guest_token: str
+
+    @property
+    def owner(self) -> Client:
+        """The creator of everything here."""
+        return self.world.client("fable")
+
+    @property
+    def supporter(self) -> Client:
+        """Who pays ``payment``."""
+        return self.world.client("supporter")
+
+    @property
+    def stranger(self) -> Client:
+        """Somebody signed in with every scope, who has to do with none of it."""
+        return self.world.client("stranger")
+
+    @property
+    def guest(self) -> Client:
+        """Who holds the token of ``guest_payment``."""
+        return self.world.client_with(self.guest_token)
+
+    @property
+    def nobody(self) -> Client:
+        return self.world.client()
+
+
+@asynccontextmanager
+async def open_shop(lease: Lease, template: str) -> AsyncIterator[Shop]:
+    """Run a shop on a database of its own, and prove its books at the end."""
+    async with fresh_database(lease, template) as dsn:
+        async with running_world(dsn, worker=False, deliveries=False) as world:
+            yield await _furnished(world)
+        await assert_books_are_sound(dsn)
+
+
+async def _furnished(world: World) -> Shop:
+    creator = await world.creator("fable")
+    inactive = await world.creator("asleep")
+    await do(world.client("asleep"), "creatorUpdate", creatorId=inactive, active=False)
+    archived = await world.product("fable", creator)
+    await do(world.client("fable"), "productArchive", productId=archived)
+    guest = await world.tip(world.client(), creator)
+    return Shop(
+        world=world,
+        creator=creator,
+        inactive=inactive,
+        product=await world.product("fable", creator, stock=1_000),
+        sold_out=await world.product("fable", creator, stock=0),
+        archived=archived,
+        payment=(await world.tip(world.client("supporter"), creator))["payment"]["id"],
+        guest_payment=guest["payment"]["id"],
+        guest_token=guest["paymentToken"],
+    )
+
+
+def document(mutation: str) -> str:
+    """Return a mutation that takes its whole input as a variable."""
+    kind = f"{mutation[0].upper()}{mutation[1:]}Input"
+    return f"mutation ($input: {kind}!) {{ {mutation}(input: $input) {{ {_PAYLOADS[mutation]} {ERRORS} }} }}"
+
+
+async def ask(client: Client, mutation: str, **given: Any) -> dict[str, Any]:
+    """Send a mutation, under a key of its own unless given one; return its payload."""
+    variables = {"idempotencyKey": str(uuid7()), **given}
+    payload: dict[str, Any] = (await client.run(document(mutation), input=variables))[mutation]
+    return payload
+
+
+async def do(client: Client, mutation: str, **given: Any) -> dict[str, Any]:
+    """Send a mutation that is bound to succeed."""
+    payload = await ask(client, mutation, **given)
+    assert payload["errors"] == []
+    return payload
+
+
+def usd(amount: str) -> dict[str, str]:
+    return {"amount": amount, "currency": "USD"}
+
+
+def nothing_of(noun: Noun) -> str:
+    """Return a well-formed id that nothing has."""
+    return ids.encode(noun, uuid7())
+
+
+@asynccontextmanager
+async def unchanged(world: World, *, requests: int = 0, users: int = 0) -> AsyncIterator[None]:
+    """Assert that nothing is written meanwhile, but for refusals stored under their keys and new users."""
+    before = await _written(world)
+    yield
+    after = await _written(world)
+    assert after == {
+        **before,
+        "requests": before["requests"] + requests,
+        "users": before["users"] + users,
+    }
+
+
+async def _written(world: World) -> Mapping[str, Any]:
+    stock = await world.scalar("select coalesce(sum(stock), 0) from products")
+    settled = await world.scalar("select string_agg(status, ' ' order by id) from payments")
+    attempts = await world.scalar("select count(*) from payments where attempt_id is not null")
+    return {
+        **await world.counts(),
+        "requests": await world.count("requests"),
+        "users": await world.count("users"),
+        "sandbox payments": await world.count("sandbox.payment"),
+        "sandbox events": await world.count("sandbox.event"),
+        "stock": stock,
+        "statuses": settled,
+        "attempts": attempts,
+    }
+
+
+def refused(payload: Mapping[str, Any], code: str, *path: str, says: str) -> None:
+    """Assert that a payload holds one refusal and no objects."""
+    assert len(payload["errors"]) == 1
+    error = payload["errors"][0]
+    assert (error["code"], error["path"], error["message"]) == (code, ["input", *path] if path else None, says)
+    assert all(value is None for name, value in payload.items() if name != "errors")
+
+
+def refused_as_a_whole(answer: Mapping[str, Any], code: str) -> dict[str, Any]:
+    """Assert that an operation was answered by one error and no data; return the error."""
+    assert answer.get("data") is None
+    assert len(answer["errors"]) == 1
+    error: dict[str, Any] = answer["errors"][0]
+    assert error["extensions"]["code"] == code
+    return error
