@@ -68,9 +68,9 @@ def _database(settings: Settings) -> Iterator[str]:
 
     with ExitStack() as stack:
         with err.status("Reaching the database…"):
-            opened = stack.enter_context(open_database(settings))
+            dsn = stack.enter_context(open_database(settings))
         # Outside the status, which would go on turning while the command runs.
-        yield opened
+        yield dsn  # ruff: ignore[unnecessary-assign-before-yield] - as the line above says
 
 
 @cli.command()

@@ -94,7 +94,7 @@ async def stream(
     async with aclosing(feed):
         try:
             async for item in feed:
-                yield await show(item)
+                yield await show(item)  # ruff: ignore[yield-in-context-manager-in-async-generator] - graphql-core closes it
         except Lagged as lagged:
             cursor = encode_cursor(key, lagged.cursor or 0)
             refused = Refused(

@@ -70,7 +70,8 @@ _WRITE_CHANGES: Final = """
     with changed as (
         select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[],
             $7::timestamptz[], $8::numeric[], $9::numeric[], $10::text[], $11::text[], $12::bool[],
-            $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::bool[], $18::bool[])
+            $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::bool[],
+            $18::bool[])
         as c (id, provider_reference, status, reason, sequence, provider_state, provider_state_at, authorized,
             captured, decline_code, action_url, reconciling, calling_until, succeeded_at, available_on, matures_at,
             tells, in_activity)
