@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import asyncpg
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -22,6 +21,7 @@ from app.graphql import ComptoirSchema
 from app.http import GraphQLEndpoint
 from app.settings import Settings
 from app.websocket import SubscriptionEndpoint
+from models.database import DATABASE_ERRORS
 from providers.payments.sandbox import SandboxProvider, routes
 from services.relay import Relay
 
@@ -155,7 +155,7 @@ async def _ready(request: Request) -> Response:
     problems: list[str] = []
     try:
         await state.engine.database.reader.fetchval("select 1", timeout=2)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    except (*DATABASE_ERRORS, TimeoutError) as error:
         problems.append(f"database: {type(error).__name__}")
     if not state.relay.healthy:
         problems.append("relay: failing; it is tried again")

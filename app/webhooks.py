@@ -2,12 +2,12 @@
 
 from typing import Final
 
-import asyncpg
 import structlog
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from app.http import BodyTooLarge, read_body
+from models.database import DATABASE_ERRORS
 from providers.payments.base import WebhookRejected
 from services import webhooks
 from services.engine import Engine
@@ -34,7 +34,7 @@ async def receive(request: Request) -> Response:
     except WebhookRejected as rejected:
         log.warning("webhook refused", provider=engine.provider.name, reason=str(rejected))
         return PlainTextResponse("This webhook could not be verified.\n", status_code=400)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except DATABASE_ERRORS as error:
         log.error("webhook could not be stored", provider=engine.provider.name, error=type(error).__name__)
         return PlainTextResponse("Try again later.\n", status_code=503, headers={"retry-after": "5"})
     return PlainTextResponse("ok\n")

@@ -4,12 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-import httpx
-
 from app.engine import open_engine
 from app.settings import Settings
 from app.supervisor import Pacer, Supervisor
-from providers.payments.sandbox import SandboxProvider, deliver
+from providers.payments.sandbox import SandboxProvider, deliver, http_client
 from services import maturing, sweeper, webhooks
 from services.engine import Engine
 
@@ -22,7 +20,7 @@ async def run_worker(settings: Settings, dsn: str, stop: asyncio.Event) -> None:
     async with open_engine(settings, dsn, subscribers=False) as engine:
         supervisor = Supervisor()
         start_work(supervisor, engine)
-        async with httpx.AsyncClient(timeout=10) as client:
+        async with http_client() as client:
             if isinstance(engine.provider, SandboxProvider):
                 supervisor.start(
                     "sandbox delivery",

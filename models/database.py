@@ -19,6 +19,9 @@ PoolOrConnection: TypeAlias = (
     "asyncpg.Pool[asyncpg.Record] | asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 )
 
+DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+"""What asyncpg raises when the server is away or goes away; the third when it goes in the middle of an answer."""
+
 APP_ROLE = "comptoir_app"
 """The database role the application acts as; migrations grant it what it needs and no more."""
 

@@ -1,7 +1,8 @@
 """Scalars whose values must not pass through a float on any client: they are text on the wire."""
 
+import re
 from decimal import Decimal, InvalidOperation
-from typing import NewType
+from typing import Final, NewType
 
 import strawberry
 from graphql import GraphQLError
@@ -10,12 +11,14 @@ BigInt = NewType("BigInt", int)
 CurrencyCode = NewType("CurrencyCode", str)
 
 _LONGEST_NUMBER = 64
+# JSON's numbers (RFC 8259, section 6). Python reads more than that: underscores, spaces, other scripts' digits.
+_NUMBER: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
 def _parse_decimal(value: object) -> Decimal:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    if not isinstance(value, str) or len(value) > _LONGEST_NUMBER:
+    if not isinstance(value, str) or len(value) > _LONGEST_NUMBER or not _NUMBER.fullmatch(value):
         raise GraphQLError('A Decimal is sent as text, such as "5.00".')
     try:
         number = Decimal(value)

@@ -26,9 +26,14 @@ from services.payments import Change
 
 
 @dataclass(frozen=True, slots=True)
-class Problems:
-    """What could not be settled, by payment: facts of payments unknown here, and facts that cannot be true."""
+class Settled:
+    """What came of a batch. ``drafts`` are still to be posted, as the last thing the transaction does.
 
+    ``unknown`` are payments nobody here knows, ``contradictions`` those told what cannot be true of them; both
+    were left as they were.
+    """
+
+    drafts: tuple[chart.Draft, ...]
     unknown: frozenset[UUID]
     contradictions: dict[UUID, str]
 
@@ -44,24 +49,24 @@ async def settle(engine: Engine, facts: Sequence[Fact], *, look_up_at: datetime 
     ``Contradiction`` and ``LedgerRefusedError``; then nothing was written.
     """
     async with engine.database.transaction() as transaction:
-        problems = await settle_batch(engine, transaction, facts, answered=True, look_up_at=look_up_at)
-        if problems.contradictions:
-            raise Contradiction(next(iter(problems.contradictions.values())))
+        settled = await settle_batch(transaction, facts, answered=True, look_up_at=look_up_at)
+        if settled.contradictions:
+            raise Contradiction(next(iter(settled.contradictions.values())))
+        await post(engine, transaction.connection, settled.drafts)
     engine.relay_wake()
 
 
 async def settle_batch(
-    engine: Engine,
     transaction: Transaction,
     facts: Sequence[Fact],
     *,
     answered: bool = False,
     look_up_at: datetime | None = None,
-) -> Problems:
+) -> Settled:
     """Settle the facts of any number of payments in the caller's transaction, in a fixed number of statements.
 
-    ``answered``: they answer a question of ours, so that a call under way, or a search, has ended. Payments
-    named in the result were left as they were. Raises ``LedgerRefusedError``.
+    All but the ledger: the caller writes its own rows and then posts the drafts. ``answered``: the facts answer
+    a question of ours, so that a call under way, or a search, has ended.
     """
     connection = transaction.connection
     told: defaultdict[UUID, list[Fact]] = defaultdict(list)
@@ -83,9 +88,9 @@ async def settle_batch(
         charges.extend((row, fact) for fact in told[row["id"]] if isinstance(fact, ChargeFact))
     if changes:
         await payments.write_changes(changes, on=connection, at=at)
-    await _follow(engine, connection, changes, charges, at)
+    drafts = await _follow(connection, changes, charges, at)
     unknown = frozenset(told) - {row["id"] for row in rows}
-    return Problems(unknown, contradictions)
+    return Settled(drafts, unknown, contradictions)
 
 
 def _fold_all(
@@ -131,13 +136,12 @@ def _fold_all(
 
 
 async def _follow(
-    engine: Engine,
     connection: Connection,
     changes: Sequence[Change],
     charges: Sequence[tuple[Any, ChargeFact]],
     at: datetime,
-) -> None:
-    """Do what follows from payments that have ended, and from what the provider charged."""
+) -> tuple[chart.Draft, ...]:
+    """Do what follows from payments that have ended; return what is to be posted for them and for charges."""
     canceled = [
         change.row["id"] for change in changes if change.canceled and change.row["kind"] == PaymentKind.PURCHASE
     ]
@@ -171,12 +175,13 @@ async def _follow(
         )
         for row, fact in charges
     ]
-    if drafts:
-        await post(engine, connection, drafts)
+    return tuple(drafts)
 
 
 async def post(engine: Engine, connection: Connection, drafts: Sequence[chart.Draft]) -> None:
     """Post what has happened; the last thing a transaction does. Raises ``LedgerRefusedError``."""
+    if not drafts:
+        return
     groups = await engine.accounts.groups(drafts)
     outcomes = await ledger.post(groups, on=connection)
     for draft, outcome in zip(drafts, outcomes, strict=True):

@@ -16,7 +16,7 @@ from core.clock import now
 from models.database import Transaction
 from providers.payments.base import Event, Fact, WebhookRejected
 from services.engine import Engine
-from services.settlement import LedgerRefusedError, settle_batch
+from services.settlement import LedgerRefusedError, post, settle_batch
 
 BATCH: Final = 500
 _ATTEMPTS: Final = 20
@@ -114,23 +114,23 @@ async def _settle_rows(engine: Engine, transaction: Transaction, rows: Sequence[
             continue
         said.append((row, stated))
         facts.extend(stated)
-    problems = await settle_batch(engine, transaction, facts)
+    settled = await settle_batch(transaction, facts)
     done: list[int] = []
     for row, stated in said:
         references = {fact.reference for fact in stated}
         contradiction = next(
-            (problems.contradictions[key] for key in references if key in problems.contradictions), None
+            (settled.contradictions[key] for key in references if key in settled.contradictions), None
         )
         if contradiction is not None:
             put_off.append((row, contradiction, True))
-        elif references & problems.unknown:
+        elif references & settled.unknown:
             put_off.append((row, "no such payment yet", False))
         else:
             done.append(row["id"])
     if put_off:
         await _put_off(transaction, put_off)
-    # Last of our own rows; the ledger is already posted and its locks go with this commit.
     await transaction.connection.execute(_DONE, done, now())
+    await post(engine, transaction.connection, settled.drafts)
 
 
 async def _put_off(transaction: Transaction, rows: Sequence[tuple[Any, str, bool]]) -> None:

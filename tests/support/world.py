@@ -11,7 +11,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import asyncpg
-import httpx
 import uvicorn
 
 from app.asgi import application
@@ -23,7 +22,7 @@ from core import ids
 from core.clock import now
 from core.ids import Noun, uuid7
 from core.scopes import Scope
-from providers.payments.sandbox import deliver
+from providers.payments.sandbox import deliver, http_client
 from services.engine import Engine
 
 CREATE_CREATOR = """
@@ -294,7 +293,7 @@ async def running_world(
             start_work(supervisor, engine)
         stop = asyncio.Event()
         if deliveries:
-            http = await stack.enter_async_context(httpx.AsyncClient(timeout=10))
+            http = await stack.enter_async_context(http_client())
             supervisor.start(
                 "deliveries",
                 lambda: deliver(

@@ -72,7 +72,8 @@ async def deliver(
                 await asyncio.wait_for(stop.wait(), pause)
         await sender.finish()
         with contextlib.suppress(*DATABASE_ERRORS):  # not recorded is sent again: at least once
-            await _record(pool, sender)
+            async with asyncio.timeout(_DATABASE_SECONDS):
+                await _record(pool, sender)
     finally:
         sender.cancel()
 

@@ -1,0 +1,1 @@
+"""What `make bench-…` runs: measurements of the whole system on a PostgreSQL of its own."""

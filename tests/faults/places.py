@@ -1,0 +1,116 @@
+"""Places where a process can be made to kill itself: the first time it comes there it is gone, as by kill -9."""
+
+import functools
+import os
+import signal
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+from providers.payments.sandbox import SandboxProvider
+from providers.payments.sandbox.delivery import _Sender
+from services import maturing, payments, purchases, relay, settlement, sweeper, webhooks
+from services.bus import LocalBus
+from services.relay import Relay
+
+
+def _die() -> NoReturn:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("SIGKILL cannot be survived")
+
+
+def _before(owner: Any, name: str) -> Callable[[], None]:
+    def arm() -> None:
+        def instead(*_: Any, **__: Any) -> NoReturn:
+            _die()
+
+        setattr(owner, name, instead)
+
+    return arm
+
+
+def _after(
+    owner: Any, name: str, when: Callable[[Any, tuple[Any, ...]], bool] = lambda _result, _arguments: True
+) -> Callable[[], None]:
+    def arm() -> None:
+        original = getattr(owner, name)
+
+        @functools.wraps(original)
+        async def instead(*arguments: Any, **named: Any) -> Any:
+            result = await original(*arguments, **named)
+            if when(result, arguments):
+                _die()
+            return result
+
+        setattr(owner, name, instead)
+
+    return arm
+
+
+def _within_purchase() -> None:
+    """Die when all of a purchase is written and nothing is committed."""
+    original = purchases.once
+
+    async def once(engine: Any, request: Any, act: Callable[[Any], Any]) -> Any:
+        async def act_and_die(transaction: Any) -> NoReturn:
+            await act(transaction)
+            _die()
+
+        return await original(engine, request, act_and_die)
+
+    purchases.once = once  # type: ignore[assignment] # only ever in a process that is about to die
+
+
+def _worked(result: Any, _: tuple[Any, ...]) -> bool:
+    return bool(result)
+
+
+def _to_a_creator(_: Any, arguments: tuple[Any, ...]) -> bool:
+    return any(message.channel.startswith("creator:") for message in arguments[1])
+
+
+WEB: Final = {
+    "purchase written, not committed": _within_purchase,
+    "purchase committed, provider not called": _after(purchases, "once"),
+    "provider about to be told of the payment": _before(SandboxProvider, "create_payment"),
+    "payment known to the provider, not recorded": _after(SandboxProvider, "create_payment"),
+    "payment recorded as known, not answered": _after(payments, "start"),
+    "confirmation begun, provider not called": _before(SandboxProvider, "confirm_payment"),
+    "charged by the provider, not recorded": _after(SandboxProvider, "confirm_payment"),
+    "charge recorded, not answered": _after(payments, "_take_answer"),
+    "webhook received, not stored": _before(webhooks, "receive"),
+    "webhook stored, not answered": _after(webhooks, "receive"),
+    "relay about to tell the payment's watchers": _before(Relay, "_publish"),
+    "relay about to give places": _before(Relay, "_settle"),
+    "relay gave places, not published": _before(relay, "_to_creator"),
+    "relay published, not marked": _after(LocalBus, "publish", _to_a_creator),
+    "relay marked": _after(Relay, "_settle"),
+}
+CANCEL: Final = {
+    "cancellation begun, provider not called": _before(SandboxProvider, "cancel"),
+    "cancelled by the provider, not recorded": _after(SandboxProvider, "cancel"),
+    "cancellation's stock about to be given back": _before(purchases, "release_stock"),
+    "cancellation's stock given back, not committed": _after(purchases, "release_stock"),
+}
+WORKER: Final = {
+    "webhook claimed, not settled": _before(webhooks, "settle_batch"),
+    "facts folded, not written": _before(payments, "write_changes"),
+    "status written, ledger not posted": _before(settlement, "post"),
+    "ledger posted, webhook not marked": _after(settlement, "post"),
+    "webhook marked, not committed": _after(webhooks, "_settle_rows"),
+    "webhook settled and committed": _after(webhooks, "process", _worked),
+    "sandbox claimed its event, not sent": _before(_Sender, "_post"),
+    "sandbox sent its event, not noted": _after(_Sender, "_post"),
+    "earning claimed, not posted": _before(maturing, "post"),
+    "earning posted, not committed": _after(maturing, "post"),
+    "earning matured and committed": _after(maturing, "mature", _worked),
+}
+SWEEPER: Final = {
+    "payment claimed, provider not asked": _before(sweeper, "_look_up"),
+    "provider asked, not recorded": _after(SandboxProvider, "fetch"),
+    "payment looked up and committed": _after(sweeper, "_look_up"),
+}
+
+
+def prepare(place: str) -> None:
+    """Have this process kill itself at a place."""
+    {**WEB, **CANCEL, **WORKER, **SWEEPER}[place]()
