@@ -14,6 +14,7 @@ from core.ids import uuid7
 from models.database import Connection, Database
 
 CREATOR: Final = UUID(int=7)
+FEE_RULE: Final = UUID(int=8)
 PATIENCE_SECONDS: Final = 10
 
 
@@ -44,14 +45,33 @@ class Payments:
         await owner.execute("set session_replication_role = replica")
         await owner.execute(
             """
+            insert into creators (id, user_id, handle, display_name, plan, state, created_at, updated_at)
+            values ($1, $1, 'c' || substr(md5($1::text), 1, 20), 'Somebody', 'standard', 'active', $2, $2)
+            on conflict do nothing
+            """,
+            creator_id,
+            now(),
+        )
+        await owner.execute(
+            """
+            insert into fee_rules (id, kind, plan, percent_basis_points, fixed, maturity_delay_seconds, valid_from,
+                created_at)
+            values ($1, 'tip', 'standard', 1000, 0, 0, '2020-01-01', '2020-01-01')
+            on conflict do nothing
+            """,
+            FEE_RULE,
+        )
+        await owner.execute(
+            """
             insert into payments (id, kind, creator_id, currency, gross, fee, tax, net, fee_rule_id,
                 maturity_delay_seconds, provider, status, sequence, authorized, captured, reconciling,
                 created_at, updated_at)
-            values ($1, 'tip', $2, 'EUR', 500, 50, 0, 450, $1, 0, 'sandbox', 'CREATED', 0, 0, 0, false, $3, $3)
+            values ($1, 'tip', $2, 'EUR', 500, 50, 0, 450, $4, 0, 'sandbox', 'CREATED', 0, 0, 0, false, $3, $3)
             """,
             payment_id,
             creator_id,
             now(),
+            FEE_RULE,
         )
         await owner.close()
         return payment_id

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from realtime_helpers import CREATOR, PATIENCE_SECONDS, Payments, free_port, until
+from tests.realtime.realtime_helpers import CREATOR, PATIENCE_SECONDS, Payments, free_port, until
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 

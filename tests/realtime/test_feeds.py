@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
-from realtime_helpers import CREATOR, PATIENCE_SECONDS, Payments
+from tests.realtime.realtime_helpers import CREATOR, PATIENCE_SECONDS, Payments
 
 from core.clock import now
 from core.ids import uuid7

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from realtime_helpers import CREATOR, PATIENCE_SECONDS, Payments, until
+from tests.realtime.realtime_helpers import CREATOR, PATIENCE_SECONDS, Payments, until
 
 from core.ids import uuid7
 from models.database import Connection
