@@ -6,9 +6,10 @@ import signal
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
+import ledger
 from providers.payments.sandbox import SandboxProvider
 from providers.payments.sandbox.delivery import _Sender
-from services import maturing, payments, purchases, relay, settlement, sweeper, webhooks
+from services import maturing, payments, purchases, relay, sweeper, webhooks
 from services.bus import LocalBus
 from services.relay import Relay
 
@@ -70,8 +71,7 @@ def _to_a_creator(_: Any, arguments: tuple[Any, ...]) -> bool:
 
 WEB: Final = {
     "purchase written, not committed": _within_purchase,
-    "purchase committed, provider not called": _after(purchases, "once"),
-    "provider about to be told of the payment": _before(SandboxProvider, "create_payment"),
+    "payment committed, provider not called": _before(SandboxProvider, "create_payment"),
     "payment known to the provider, not recorded": _after(SandboxProvider, "create_payment"),
     "payment recorded as known, not answered": _after(payments, "start"),
     "confirmation begun, provider not called": _before(SandboxProvider, "confirm_payment"),
@@ -94,9 +94,9 @@ CANCEL: Final = {
 WORKER: Final = {
     "webhook claimed, not settled": _before(webhooks, "settle_batch"),
     "facts folded, not written": _before(payments, "write_changes"),
-    "status written, ledger not posted": _before(settlement, "post"),
-    "ledger posted, webhook not marked": _after(settlement, "post"),
-    "webhook marked, not committed": _after(webhooks, "_settle_rows"),
+    "status written, webhook not marked": _after(webhooks, "settle_batch"),
+    "webhook marked, ledger not posted": _before(ledger, "post"),
+    "ledger posted, not committed": _after(ledger, "post"),
     "webhook settled and committed": _after(webhooks, "process", _worked),
     "sandbox claimed its event, not sent": _before(_Sender, "_post"),
     "sandbox sent its event, not noted": _after(_Sender, "_post"),

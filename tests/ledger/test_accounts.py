@@ -3,7 +3,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from ledger_helpers import CLEARING, FEES, opened, pending
+from tests.ledger.ledger_helpers import CLEARING, FEES, opened, pending
 
 import ledger
 from ledger import AccountKind, AccountMismatchError, Accounts, AccountSpec, UnknownAssetError, chart

@@ -3,7 +3,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from ledger_helpers import CLEARING, FEES, group, opened, pending, post_one, posted_balances, written
+from tests.ledger.ledger_helpers import CLEARING, FEES, group, opened, pending, post_one, posted_balances, written
 
 import ledger
 from ledger import Posted, Refusal, Refused

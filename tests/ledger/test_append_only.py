@@ -1,6 +1,6 @@
 import asyncpg
 import pytest
-from ledger_helpers import CLEARING, opened, pending, post_one, written
+from tests.ledger.ledger_helpers import CLEARING, opened, pending, post_one, written
 
 CHANGES = [
     "update ledger.movement set amount = 1",

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from ledger_helpers import (
+from tests.ledger.ledger_helpers import (
     CLEARING,
     FEES,
     codes,

@@ -1,7 +1,7 @@
 from uuid import uuid4
 
 import asyncpg
-from ledger_helpers import CLEARING, FEES, group, opened, pending
+from tests.ledger.ledger_helpers import CLEARING, FEES, group, opened, pending
 
 import ledger
 from ledger import Group, Movement

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from ledger_helpers import CLEARING, FEES, group, opened
+from tests.ledger.ledger_helpers import CLEARING, FEES, group, opened
 
 import ledger
 from ledger import AccountKind, Accounts, Status, chart, verify

@@ -46,17 +46,18 @@ class Payments:
         await owner.execute(
             """
             insert into creators (id, user_id, handle, display_name, plan, state, created_at, updated_at)
-            values ($1, $1, 'c' || substr(md5($1::text), 1, 20), 'Somebody', 'standard', 'active', $2, $2)
+            values ($1, $1, $3, 'Somebody', 'standard', 'active', $2, $2)
             on conflict do nothing
             """,
             creator_id,
             now(),
+            f"c{creator_id.hex[-20:]}",
         )
         await owner.execute(
             """
             insert into fee_rules (id, kind, plan, percent_basis_points, fixed, maturity_delay_seconds, valid_from,
                 created_at)
-            values ($1, 'tip', 'standard', 1000, 0, 0, '2020-01-01', '2020-01-01')
+            values ($1, 'tip', 'standard', 1000, 0, 0, now(), now())
             on conflict do nothing
             """,
             FEE_RULE,

@@ -337,6 +337,8 @@ def _serve() -> None:
     """Fork and reap as told, until there is nobody to tell."""
     for module in _IMPORTED:
         importlib.import_module(module)
+    # Nobody waits a second here for what a worker looks after now and then.
+    sys.modules["app.worker"]._SWEEP_SECONDS = 0.1  # type: ignore[attr-defined]
     children: set[int] = set()
     try:
         while line := sys.stdin.readline():
