@@ -35,14 +35,18 @@ _settings_overrides: dict[str, Any] = {}
 
 def main() -> None:
     """Run the command line. Expected failures print one sentence and exit with 1."""
+    from app.asgi import NoRedisError
     from app.database import DatabaseUnavailableError
     from app.postgres import PostgresUnavailable
     from app.server import PortTakenError
 
+    expected = (DatabaseUnavailableError, NoRedisError, PortTakenError, PostgresUnavailable, UnsafeSettingsError)
     try:
         cli()
-    except (DatabaseUnavailableError, PostgresUnavailable, PortTakenError, UnsafeSettingsError) as error:
+    except expected as error:
         _fail(str(error))
+    except DATABASE_ERRORS as error:
+        _fail(f"The database does not answer, or no longer ({type(error).__name__}): {error}")
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -1,18 +1,23 @@
 """Which database a command works on: the one it is told, or this checkout's own."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
 import asyncpg
+import structlog
 
-from app.postgres import for_checkout
+from app.postgres import Lease, PostgresUnavailable, for_checkout
 from app.settings import CHECKOUT, Settings
 
 _NAME: Final = "comptoir"
 _PATIENCE_SECONDS: Final = 10.0
+_WATCH_SECONDS: Final = 1.0
+
+log = structlog.get_logger(__name__)
 
 
 class DatabaseUnavailableError(Exception):
@@ -33,7 +38,21 @@ def open_database(settings: Settings) -> Iterator[str]:
         return
     with for_checkout(CHECKOUT).lease() as lease:
         lease.ensure_database(_NAME)
-        yield lease.dsn(_NAME)
+        ended = threading.Event()
+        threading.Thread(target=_keep_running, args=(lease, ended), daemon=True).start()
+        try:
+            yield lease.dsn(_NAME)
+        finally:
+            ended.set()
+
+
+def _keep_running(lease: Lease, ended: threading.Event) -> None:
+    """Start a server that died again, as a service manager would."""
+    while not ended.wait(_WATCH_SECONDS):
+        try:
+            lease.ensure_running()
+        except PostgresUnavailable as unavailable:
+            log.error("PostgreSQL is gone and does not start", reason=str(unavailable))
 
 
 async def _wait_for(dsn: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import strawberry
 import structlog
-from graphql import GraphQLError
+from graphql import DocumentNode, GraphQLError, StringValueNode, Visitor, visit
 from strawberry.extensions import SchemaExtension
 from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
@@ -14,6 +14,8 @@ from strawberry.schema.config import StrawberryConfig
 from app.documents import Documents
 from core.cards import holds_card_number
 from core.errors import ErrorCode, Refused
+from core.texts import is_storable
+from models.database import DATABASE_ERRORS
 from resolvers.context import Context
 from resolvers.creators import (
     CreatorMutation,
@@ -98,6 +100,7 @@ class _Operation(SchemaExtension):
         document = schema.documents.get(schema._schema, execution.query or "")  # ruff: ignore[private-member-access] - not offered otherwise
         if document.holds_card_number:
             raise _card_number()
+        _refuse_unstorable_literals(execution.query or "", document.node)
         execution.graphql_document = document.node
         self._errors = list(document.errors)
         yield
@@ -123,9 +126,25 @@ def _refuse_unfit(variables: object) -> None:
     if holds_card_number(variables):
         raise _card_number()
     if _holds_unstorable(variables):
-        raise top_level(
-            Refused(ErrorCode.INPUT_INVALID, "A text holds a character that cannot be stored. Remove it.")
-        )
+        raise _unstorable()
+
+
+def _refuse_unstorable_literals(text: str, document: DocumentNode) -> None:
+    # Hardly any document escapes a character or holds NUL, so hardly any is walked.
+    if "\\u" in text or "\0" in text:
+        visit(document, _UnstorableLiterals())
+
+
+class _UnstorableLiterals(Visitor):
+    def enter_string_value(self, node: StringValueNode, *_: object) -> None:
+        if not is_storable(node.value):
+            raise _unstorable()
+
+
+def _unstorable() -> GraphQLError:
+    return top_level(
+        Refused(ErrorCode.INPUT_INVALID, "A text holds a character that cannot be stored. Remove it.")
+    )
 
 
 def _card_number() -> GraphQLError:
@@ -139,9 +158,8 @@ def _card_number() -> GraphQLError:
 
 
 def _holds_unstorable(value: object) -> bool:
-    """Whether a text holds NUL or half a surrogate pair, neither of which PostgreSQL stores."""
     if isinstance(value, str):
-        return "\0" in value or any("\ud800" <= character <= "\udfff" for character in value)
+        return not is_storable(value)
     if isinstance(value, dict):
         return any(_holds_unstorable(key) or _holds_unstorable(item) for key, item in value.items())
     if isinstance(value, list):
@@ -171,7 +189,9 @@ def shown(error: GraphQLError, trace_id: str) -> GraphQLError:
             path=error.path,
             extensions={"code": code},
         )
-    log.error("operation failed", trace_id=trace_id, path=error.path, exc_info=original)
+    trace = None if isinstance(original, DATABASE_ERRORS) else original
+    kind = type(original).__name__
+    log.error("operation failed", trace_id=trace_id, path=error.path, error=kind, exc_info=trace)
     return GraphQLError(
         "Something broke on our side. Quote the trace id when reporting it.",
         nodes=error.nodes,

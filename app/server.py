@@ -11,8 +11,9 @@ from typing import Final
 
 import structlog
 import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.asgi import application
+from app.asgi import NoRedisError, application
 from app.settings import Settings
 
 MAXIMUM_MESSAGE_BYTES: Final = 64 * 1024
@@ -44,9 +45,10 @@ def listen(settings: Settings) -> socket.socket:
 
 
 def serve(settings: Settings, dsn: str, listener: socket.socket, ready: Callable[[], object]) -> bool:
-    """Serve until a signal ends it; return whether it ever started."""
+    """Serve until a signal ends it; return whether it ever started. Raises ``NoRedisError``."""
+    app = _Startup(application(settings, dsn))
     config = uvicorn.Config(
-        application(settings, dsn),
+        app,
         loop="uvloop",
         http="httptools",
         ws="websockets-sansio",
@@ -61,8 +63,43 @@ def serve(settings: Settings, dsn: str, listener: socket.socket, ready: Callable
         server_header=False,
     )
     server = _Server(config, ready)
-    server.run(sockets=[listener])
+    try:
+        server.run(sockets=[listener])
+    except SystemExit:
+        # How uvicorn ends when the application does not start; by then it has said why, or we know.
+        if app.refusal is not None:
+            raise app.refusal from None
     return server.started
+
+
+class _Startup:
+    """The application, but that a refusal to start is kept for the command line instead of logged at length."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.refusal: NoRedisError | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+        failed: list[Message] = []
+
+        async def hold_failure(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed":
+                failed.append(message)
+            else:
+                await send(message)
+
+        try:
+            await self._app(scope, receive, hold_failure)
+        except NoRedisError as refusal:
+            self.refusal = refusal
+            await send({"type": "lifespan.startup.failed", "message": ""})
+        except BaseException:
+            for message in failed:
+                await send(message)
+            raise
 
 
 class _Server(uvicorn.Server):

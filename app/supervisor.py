@@ -7,6 +7,8 @@ from typing import Final
 
 import structlog
 
+from models.database import DATABASE_ERRORS
+
 _FIRST_DELAY_SECONDS: Final = 0.1
 _LONGEST_DELAY_SECONDS: Final = 5.0
 
@@ -41,7 +43,9 @@ class Supervisor:
                 if loop.time() - began > _LONGEST_DELAY_SECONDS:
                     delay = _FIRST_DELAY_SECONDS
                 self.failing[name] = type(error).__name__
-                log.error("background task failed", task=name, error=type(error).__name__, exc_info=error)
+                # An outage is no riddle: a line says it. Anything else is shown with where it happened.
+                trace = None if isinstance(error, DATABASE_ERRORS) else error
+                log.error("background task failed", task=name, error=type(error).__name__, exc_info=trace)
             await asyncio.sleep(delay)
             delay = min(delay * 2, _LONGEST_DELAY_SECONDS)
             loop.call_later(1.0, self.failing.pop, name, None)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import asyncpg
@@ -94,6 +95,7 @@ _WRITE_CHANGES: Final = """
     select id, sequence, status, reason, $19, creator_id, in_activity from payment where tells
 """
 
+_LONGEST_RETURN_URL: Final = 2_000
 _CONFIRMABLE: Final = (PaymentStatus.PENDING, PaymentStatus.FAILED, PaymentStatus.REQUIRES_ACTION)
 _CANCELABLE: Final = (*_CONFIRMABLE, PaymentStatus.AUTHORIZED)
 
@@ -257,11 +259,17 @@ class Answer:
 async def confirm(engine: Engine, viewer: Viewer, command: Confirm) -> Answer:
     """Charge a payment. The answer shows it accepted; that it succeeded is settled from what the provider tells.
 
-    Errors: NOT_FOUND, PAYMENT_IN_PROGRESS, PAYMENT_NOT_CONFIRMABLE, PAYMENT_DECLINED (beside the payment),
-    PROVIDER_UNAVAILABLE, IDEMPOTENCY_KEY_REUSED.
+    Errors: NOT_FOUND, INPUT_INVALID (return address, method), PAYMENT_IN_PROGRESS, PAYMENT_NOT_CONFIRMABLE,
+    PAYMENT_DECLINED (beside the payment), PROVIDER_UNAVAILABLE, IDEMPOTENCY_KEY_REUSED.
     """
     body = {"payment": command.payment_id, "method": command.method, "return": command.return_url}
     request = Request.of(viewer, "paymentConfirm", command.key, body)
+    if command.return_url is not None and not _is_web_address(command.return_url):
+        raise Refused(
+            ErrorCode.INPUT_INVALID,
+            "Send a return address that begins with http:// or https://.",
+            path=("returnUrl",),
+        )
     attempt_id = uuid7()
 
     async def begin(transaction: Transaction) -> dict[str, UUID]:
@@ -334,6 +342,14 @@ async def reconcile_later(engine: Engine, payment_id: UUID) -> None:
         change = Change(row, known, calling_until=at)
         await write_changes([change], on=transaction.connection, at=at)
     engine.relay_wake()
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return len(url) <= _LONGEST_RETURN_URL and parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
 async def _lock_own(transaction: Transaction, viewer: Viewer, payment_id: UUID) -> Any:

@@ -79,7 +79,7 @@ async def create(engine: Engine, viewer: Viewer, command: CreateProduct) -> tupl
     }
     request = Request.of(viewer, "productCreate", command.key, body)
     _check(command.title, command.description, command.stock)
-    ensure_chargeable(engine, command.price)
+    _ensure_chargeable(engine, command.price)
     product_id = uuid7()
 
     async def act(transaction: Transaction) -> dict[str, UUID]:
@@ -125,7 +125,7 @@ async def update(engine: Engine, viewer: Viewer, command: UpdateProduct) -> tupl
     if command.unlimited_stock and command.stock is not None:
         raise _invalid("Send either a stock or unlimitedStock.", "stock")
     if command.price is not None:
-        ensure_chargeable(engine, command.price)
+        _ensure_chargeable(engine, command.price)
 
     async def act(transaction: Transaction) -> dict[str, UUID]:
         product = await _lock_own(transaction, viewer, command.product_id)
@@ -200,6 +200,13 @@ async def _lock_own(transaction: Transaction, viewer: Viewer, product_id: UUID) 
     if product is None or not owned:
         raise not_found("product", "productId")
     return product
+
+
+def _ensure_chargeable(engine: Engine, price: Money) -> None:
+    try:
+        ensure_chargeable(engine, price)
+    except Refused as refused:
+        raise refused.at("price", *refused.path[1:]) from None
 
 
 def _check(title: str | None, description: str | None, stock: int | None) -> None:

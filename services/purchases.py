@@ -8,7 +8,7 @@ from uuid import UUID
 from core.clock import now
 from core.errors import ErrorCode, Refused, not_found
 from core.ids import uuid7
-from core.money import money
+from core.money import Money, money
 from core.viewer import Viewer
 from models.database import Connection, Transaction, fetch_one
 from services import payments
@@ -99,13 +99,12 @@ async def buy(engine: Engine, viewer: Viewer, command: Buy) -> Bought:
         if product is None:
             raise await _why_not(connection, command.product_id)
         price = money(product["price"], product["currency"])
-        ensure_chargeable(engine, price)
         seller = await fetch_one(connection, _SELLER, product["creator_id"], price.currency.code, price.minor, at)
-        if viewer.user_id is not None and seller["user_id"] == viewer.user_id:
-            raise Refused(ErrorCode.SELF_PURCHASE, "A creator cannot buy from themselves.", path=("productId",))
-        if seller["state"] != "active":
-            raise creator_not_active()
-        ensure_split(seller)
+        try:
+            _ensure_sold(engine, viewer, price, seller)
+        except Refused as refused:
+            # Whatever it is about, the product is all that the buyer named.
+            raise refused.at("productId") from None
         await connection.execute(
             _BUY,
             payment_id,
@@ -152,6 +151,15 @@ async def by_id(engine: Engine, ids: Sequence[UUID]) -> list[Any]:
 async def by_payment(engine: Engine, payment_ids: Sequence[UUID]) -> list[Any]:
     """Read the purchases that payments are for."""
     return await engine.database.reader.fetch(_READ_BY_PAYMENT, payment_ids)
+
+
+def _ensure_sold(engine: Engine, viewer: Viewer, price: Money, seller: Any) -> None:
+    ensure_chargeable(engine, price)
+    if viewer.user_id is not None and seller["user_id"] == viewer.user_id:
+        raise Refused(ErrorCode.SELF_PURCHASE, "A creator cannot buy from themselves.")
+    if seller["state"] != "active":
+        raise creator_not_active()
+    ensure_split(seller)
 
 
 async def _why_not(connection: Connection, product_id: UUID) -> Refused:

@@ -18,7 +18,7 @@ from uuid import UUID
 
 import asyncpg
 
-from models.database import APP_ROLE, Connection
+from models.database import APP_ROLE, DATABASE_ERRORS, Connection
 from services.bus import Bus, Message, StatusEvent, creator_channel, payment_channel
 
 _LOCK_KEY: Final = 0x636F_6D70_746F_6972
@@ -195,6 +195,10 @@ class Relay:
             except _BusRefused:
                 _log.exception("The bus takes no messages; the relay keeps the lead and tries again.")
                 await asyncio.sleep(self._failed())
+            except DATABASE_ERRORS as error:
+                _log.warning("The relay waits for the database (%s).", type(error).__name__)
+                await self._let_go()
+                await asyncio.sleep(self._failed())
             except Exception:  # ruff: ignore[blind-except] - whatever it was, the relay must not end
                 _log.exception("The relay failed; it gives the lead away and starts again.")
                 await self._let_go()
@@ -302,6 +306,8 @@ class Relay:
         if connection is not None:
             try:
                 await connection.close(timeout=_STANDBY_SECONDS)
+            except DATABASE_ERRORS:
+                connection.terminate()  # it was gone already
             except Exception:  # ruff: ignore[blind-except] - of a connection that is thrown away
                 _log.exception("The relay's connection did not close well; it is cut.")
                 connection.terminate()

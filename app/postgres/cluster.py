@@ -28,7 +28,8 @@ _IDENTIFIER_BYTES = 63
 class Lease:
     """The right to use the server, which runs at least until ``close`` or the end of this process."""
 
-    def __init__(self, server: Server, files: Files, users: FileLock) -> None:
+    def __init__(self, cluster: "Cluster", server: Server, files: Files, users: FileLock) -> None:
+        self._cluster = cluster
         self._server = server
         self._files = files
         self._users = users
@@ -42,6 +43,14 @@ class Lease:
         """The address of a database through 127.0.0.1, with its password: for tools that know no sockets."""
         password = quote(Path(self._server.password).read_text(encoding="utf-8"), safe="")
         return f"postgresql://comptoir:{password}@127.0.0.1:{self._server.port}/{quote(database, safe='')}"
+
+    def ensure_running(self) -> None:
+        """Start the server again if it has died, where it listened before if that can be; otherwise do nothing.
+
+        Raises:
+            PostgresUnavailable: it does not start.
+        """
+        self._server = self._cluster.server()
 
     def ensure_database(self, name: str) -> None:
         """Make an empty UTF-8 database unless it exists; any number of processes may ask at once.
@@ -136,7 +145,7 @@ class Cluster:
         except BaseException:
             users.close()
             raise
-        return Lease(server, self._files, users)
+        return Lease(self, server, self._files, users)
 
     def _make_directory(self) -> None:
         if not self.directory.exists():
@@ -148,6 +157,17 @@ class Cluster:
         # This order: a description that is read while its keeper lives is that keeper's.
         server = Server.read(self._files.server)
         return server if server and is_held(self._files.keeping) else None
+
+    def server(self) -> Server:
+        """The running server, started if it does not run; for those who hold a lease.
+
+        Raises:
+            PostgresUnavailable: it does not start.
+        """
+        try:
+            return self._server(time.monotonic() + _TIMEOUT_SECONDS)
+        except OSError as error:
+            raise PostgresUnavailable(f"PostgreSQL cannot be started in {self.directory}: {error}.") from error
 
     def _server(self, deadline: float) -> Server:
         server = self._running()

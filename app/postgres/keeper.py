@@ -140,9 +140,11 @@ def _start(plan: Plan) -> tuple[subprocess.Popen[bytes], int]:
     """
     for attempt in range(_ATTEMPTS):
         time.sleep(0.3 * attempt)
-        port = _free_port()
+        # First where it listened last: users whose server died find it again at the address they know.
+        port = _free_port(_last_port(plan) if attempt == 0 else None)
         postgres = plan.account.start(*_command(plan, port), output=sys.stderr.buffer)
         if _is_ready(plan, postgres):
+            plan.last_port.write_text(str(port))
             return postgres, port
     raise RuntimeError("PostgreSQL did not start")
 
@@ -209,11 +211,22 @@ def _runs_on(pid: int, data: Path) -> bool:
     return os.fsencode(data) in arguments
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _last_port(plan: Plan) -> int | None:
+    try:
+        return int(plan.last_port.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _free_port(wanted: int | None) -> int:
+    """Return the wanted port if it is free, otherwise any other."""
+    for candidate in [wanted, 0] if wanted else [0]:
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", candidate))
+            port: int = probe.getsockname()[1]
+            return port
+    raise RuntimeError("no port is free on 127.0.0.1")
 
 
 if __name__ == "__main__":

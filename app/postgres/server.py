@@ -67,6 +67,10 @@ class Plan:
     def password(self) -> Path:
         return self.home / "password"
 
+    @property
+    def last_port(self) -> Path:
+        return self.home / "port"
+
     def dumps(self) -> str:
         return json.dumps(
             {
