@@ -30,8 +30,6 @@ cli.add_typer(ledger_cli, name="ledger")
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
-_settings_overrides: dict[str, Any] = {}
-
 
 def main() -> None:
     """Run the command line. Expected failures print one sentence and exit with 1."""
@@ -39,6 +37,7 @@ def main() -> None:
     from app.database import DatabaseUnavailableError
     from app.postgres import PostgresUnavailable
     from app.server import PortTakenError
+    from models.database import DATABASE_ERRORS
 
     expected = (DatabaseUnavailableError, NoRedisError, PortTakenError, PostgresUnavailable, UnsafeSettingsError)
     try:

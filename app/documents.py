@@ -28,7 +28,7 @@ _MAXIMUM_DEPTH: Final = 12
 # A dashboard asks for the earnings of a few currencies and the counts of a few lists at once.
 _MAXIMUM_ALIASES: Final = 30
 # GraphiQL's introspection has some 700 tokens.
-_MAXIMUM_TOKENS: Final = 2_000
+MAXIMUM_TOKENS: Final = 2_000
 _LARGEST_CACHED: Final = 20_000
 _ERRORS_SHOWN: Final = 20
 
@@ -65,7 +65,7 @@ class Documents:
             self._known.move_to_end(text)
             return known
         self.misses += 1
-        node = parse(text, max_tokens=_MAXIMUM_TOKENS)
+        node = parse(text, max_tokens=MAXIMUM_TOKENS)
         errors = tuple(validate(schema, node, self._rules, max_errors=_ERRORS_SHOWN))
         literals = _Literals()
         visit(node, literals)

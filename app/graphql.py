@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import strawberry
 import structlog
-from graphql import DocumentNode, GraphQLError, StringValueNode, Visitor, visit
+from graphql import DocumentNode, GraphQLError, GraphQLSyntaxError, StringValueNode, Visitor, visit
 from strawberry.extensions import SchemaExtension
 from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 
-from app.documents import Documents
+from app.documents import MAXIMUM_TOKENS, Document, Documents
 from core.cards import holds_card_number
 from core.errors import ErrorCode, Refused
 from core.texts import is_storable
@@ -87,7 +87,6 @@ class _Operation(SchemaExtension):
     async def on_operation(self) -> AsyncIterator[None]:
         context: Context = self.execution_context.context.for_operation()
         self.execution_context.context = context
-        _refuse_unfit(self.execution_context.variables)
         yield
         result = self.execution_context.result
         if result is not None and result.errors:
@@ -97,12 +96,16 @@ class _Operation(SchemaExtension):
         execution = self.execution_context
         schema = execution.schema
         assert isinstance(schema, ComptoirSchema)  # ruff: ignore[assert] - this extension belongs to that schema
-        document = schema.documents.get(schema._schema, execution.query or "")  # ruff: ignore[private-member-access] - not offered otherwise
-        if document.holds_card_number:
-            raise _card_number()
-        _refuse_unstorable_literals(execution.query or "", document.node)
-        execution.graphql_document = document.node
-        self._errors = list(document.errors)
+        text = execution.query or ""
+        try:
+            document = schema.documents.get(schema._schema, text)  # ruff: ignore[private-member-access] - not offered otherwise
+        except GraphQLSyntaxError:
+            # It is parsed once more, where the error is expected: raised here it would end a socket's operation
+            # without a word.
+            execution.parse_options = {"max_tokens": MAXIMUM_TOKENS}
+        else:
+            execution.graphql_document = document.node
+            self._errors = _refusals(document, text, execution.variables) or list(document.errors)
         yield
 
     def on_validate(self) -> Iterator[None]:
@@ -120,41 +123,37 @@ class _Operation(SchemaExtension):
         return {} if replayed is None else {"idempotency": {"replayed": replayed}}
 
 
-def _refuse_unfit(variables: object) -> None:
-    if not variables:
-        return
-    if holds_card_number(variables):
-        raise _card_number()
-    if _holds_unstorable(variables):
-        raise _unstorable()
-
-
-def _refuse_unstorable_literals(text: str, document: DocumentNode) -> None:
-    # Hardly any document escapes a character or holds NUL, so hardly any is walked.
-    if "\\u" in text or "\0" in text:
-        visit(document, _UnstorableLiterals())
-
-
-class _UnstorableLiterals(Visitor):
-    def enter_string_value(self, node: StringValueNode, *_: object) -> None:
-        if not is_storable(node.value):
-            raise _unstorable()
-
-
-def _unstorable() -> GraphQLError:
-    return top_level(
-        Refused(ErrorCode.INPUT_INVALID, "A text holds a character that cannot be stored. Remove it.")
-    )
-
-
-def _card_number() -> GraphQLError:
-    return top_level(
-        Refused(
+def _refusals(document: Document, text: str, variables: object) -> list[GraphQLError]:
+    """Return what speaks against an operation whatever it asks for, in its document or its variables."""
+    if document.holds_card_number or (variables and holds_card_number(variables)):
+        refused = Refused(
             ErrorCode.CARD_NUMBER_REFUSED,
             "This looks like a card number. Card numbers are never sent here: send the token that the payment "
             "provider gave for the card.",
         )
-    )
+    elif _holds_unstorable_literal(document.node, text) or _holds_unstorable(variables):
+        refused = Refused(ErrorCode.INPUT_INVALID, "A text holds a character that cannot be stored. Remove it.")
+    else:
+        return []
+    return [top_level(refused)]
+
+
+class _UnstorableLiterals(Visitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found = False
+
+    def enter_string_value(self, node: StringValueNode, *_: object) -> None:
+        self.found = self.found or not is_storable(node.value)
+
+
+def _holds_unstorable_literal(document: DocumentNode, text: str) -> bool:
+    # Hardly any document escapes a character or holds NUL, so hardly any is walked.
+    if "\\u" not in text and "\0" not in text:
+        return False
+    literals = _UnstorableLiterals()
+    visit(document, literals)
+    return literals.found
 
 
 def _holds_unstorable(value: object) -> bool:

@@ -4,10 +4,19 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-# A primary account number has 13 to 19 digits (ISO/IEC 7812-1), is often typed in groups, and stands alone:
-# digits inside a longer word (a UUID, an opaque id) are not one. Thirteen digits only ever began with 4.
-_CANDIDATE: Final = re.compile(r"(?<![\w.-])(?:4\d(?:[ -]?\d){11}|[2-6](?:[ -]?\d){13,18})(?![\w-]|\.\d)")
-_MINIMUM_DIGITS: Final = 13
+# A primary account number has 13 to 19 digits (ISO/IEC 7812-1) and stands alone: digits inside a longer word (a
+# UUID, an opaque id, a decimal) are not one. It is often typed in groups, and an expiry date or a security code
+# often stands beside it, so it may be any run of neighbouring groups.
+_GROUP: Final = re.compile(r"(?<![\w.-])\d+(?:-\d+)*(?![\w-]|\.\d)")
+_FEWEST_DIGITS: Final = 13
+_MOST_DIGITS: Final = 19
+_WIDEST_GAP: Final = 3
+
+
+def _may_be_card_number(digits: str) -> bool:
+    # Payment cards begin with 2 to 6; thirteen digits only ever began with 4.
+    known = digits[0] in "23456" if len(digits) > _FEWEST_DIGITS else digits[0] == "4"
+    return known and _luhn(digits)
 
 
 def _luhn(digits: str) -> bool:
@@ -21,9 +30,21 @@ def _luhn(digits: str) -> bool:
 
 def text_holds_card_number(text: str) -> bool:
     """Return whether a text holds something that reads as a payment card's number."""
-    if len(text) < _MINIMUM_DIGITS:
+    if len(text) < _FEWEST_DIGITS:
         return False
-    return any(_luhn(re.sub(r"[ -]", "", match.group())) for match in _CANDIDATE.finditer(text) if match)
+    # The numbers that end where the last group ended, the longest first, none of them too long to go on.
+    open_numbers: list[str] = []
+    end = 0
+    for group in _GROUP.finditer(text):
+        gap = text[end : group.start()]
+        neighbours = open_numbers if len(gap) <= _WIDEST_GAP and gap.isspace() else []
+        digits = "".join(str(int(character)) for character in group.group() if character != "-")
+        numbers = (number + digits for number in [*neighbours, ""])
+        open_numbers = [number for number in numbers if len(number) <= _MOST_DIGITS]
+        if any(len(number) >= _FEWEST_DIGITS and _may_be_card_number(number) for number in open_numbers):
+            return True
+        end = group.end()
+    return False
 
 
 def holds_card_number(value: object) -> bool:
@@ -34,6 +55,8 @@ def holds_card_number(value: object) -> bool:
         return False
     if isinstance(value, int):
         return text_holds_card_number(str(value))
+    if isinstance(value, float):
+        return value.is_integer() and text_holds_card_number(str(int(value)))
     if isinstance(value, Mapping):
         return any(holds_card_number(key) or holds_card_number(item) for key, item in value.items())
     if isinstance(value, Iterable):

@@ -96,6 +96,10 @@ class Refused(Exception):  # ruff: ignore[error-suffix-on-exception-name] - a re
         self.data = dict(data or {})
         self.transient = transient
 
+    def at(self, *path: str) -> "Refused":
+        """Return the same refusal, speaking of another input field."""
+        return Refused(self.code, self.message, path=path, data=self.data, transient=self.transient)
+
 
 def not_found(what: str, *path: str) -> Refused:
     """Return the refusal for an object that isn't there, or that the viewer may not know is there."""

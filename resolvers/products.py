@@ -124,7 +124,7 @@ def _price(price: MoneyInput) -> Any:
     try:
         return price.parsed()
     except Refused as refused:
-        raise Refused(refused.code, refused.message, path=("price", *refused.path[1:])) from None
+        raise refused.at("price", *refused.path[1:]) from None
 
 
 def product_order(sort: ProductSort) -> Order:

@@ -6,6 +6,7 @@ running when the test ends, or when the test run itself is killed, is killed too
 """
 
 import asyncio
+import gc
 import importlib
 import itertools
 import json
@@ -339,6 +340,9 @@ def _serve() -> None:
         importlib.import_module(module)
     # Nobody waits a second here for what a worker looks after now and then.
     sys.modules["app.worker"]._SWEEP_SECONDS = 0.1  # type: ignore[attr-defined]
+    # What was imported stays shared with those who are forked.
+    gc.collect()
+    gc.freeze()
     children: set[int] = set()
     try:
         while line := sys.stdin.readline():
