@@ -39,6 +39,9 @@ from schema.scalars import SCALARS
 
 SCHEMA_FILE: Final = Path(__file__).resolve().parent.parent / "schema" / "schema.graphql"
 
+# A filter of filters, each a list of objects with a range of two amounts: 16 levels.
+_DEEPEST_VARIABLES: Final = 32
+
 log = structlog.get_logger(__name__)
 
 bind("creator_tips", creator_tips)
@@ -125,7 +128,9 @@ class _Operation(SchemaExtension):
 
 def _refusals(document: Document, text: str, variables: object) -> list[GraphQLError]:
     """Return what speaks against an operation whatever it asks for, in its document or its variables."""
-    if document.holds_card_number or (variables and holds_card_number(variables)):
+    if _nests_deeper(variables, _DEEPEST_VARIABLES):
+        refused = Refused(ErrorCode.LIMIT_EXCEEDED, "The variables are nested too deeply.")
+    elif document.holds_card_number or (variables and holds_card_number(variables)):
         refused = Refused(
             ErrorCode.CARD_NUMBER_REFUSED,
             "This looks like a card number. Card numbers are never sent here: send the token that the payment "
@@ -136,6 +141,21 @@ def _refusals(document: Document, text: str, variables: object) -> list[GraphQLE
     else:
         return []
     return [top_level(refused)]
+
+
+def _nests_deeper(value: object, levels: int) -> bool:
+    # Level by level: a function that calls itself ends where Python's stack does.
+    level = [value]
+    for _ in range(levels):
+        level = [
+            item
+            for outer in level
+            if isinstance(outer, (dict, list))
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return False
+    return any(isinstance(item, (dict, list)) for item in level)
 
 
 class _UnstorableLiterals(Visitor):

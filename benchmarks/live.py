@@ -73,28 +73,24 @@ class Watcher:
         await self._connection.send(orjson.dumps(message).decode())
 
     async def _read(self, connection: ClientConnection) -> None:
+        failed: Exception = WrongAnswerError("A WebSocket was closed.")
         try:
             async for text in connection:
-                arrived_at = time.time()
-                message = orjson.loads(text)
-                if message["type"] == "next":
-                    self._take(message, arrived_at)
-                elif message["type"] == "ping":
-                    await self._send({"type": "pong"})
-                else:
-                    raise WrongAnswerError(f"A subscription ended: {message}.")  # ruff: ignore[raise-within-try]
-            raise WrongAnswerError("A WebSocket was closed.")  # ruff: ignore[raise-within-try]
+                await self._take(orjson.loads(text), time.time())
         except Exception as error:  # ruff: ignore[blind-except] - handed to whoever waits
-            for future in (*self._snapshots.values(), *self._finished.values()):
-                if not future.done():
-                    future.set_exception(error)
+            failed = error
+        for future in (*self._snapshots.values(), *self._finished.values()):
+            if not future.done():
+                future.set_exception(failed)
 
-    def _take(self, message: dict[str, Any], arrived_at: float) -> None:
+    async def _take(self, message: dict[str, Any], arrived_at: float) -> None:
+        if message["type"] == "ping":
+            await self._send({"type": "pong"})
+            return
+        if message["type"] != "next" or message["payload"].get("errors"):
+            raise WrongAnswerError(f"A subscription failed: {message}.")
         payment: str = message["id"]
-        payload = message["payload"]
-        if payload.get("errors"):
-            raise WrongAnswerError(f"A subscription failed: {payload}.")
-        update = payload["data"]["paymentStatus"]
+        update = message["payload"]["data"]["paymentStatus"]
         if update["kind"] == "SNAPSHOT":
             self._snapshots[payment].set_result(None)
         elif update["event"]["status"] == "SUCCEEDED":

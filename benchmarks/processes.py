@@ -23,6 +23,7 @@ FLOOR_DATABASE: Final = "comptoir_floor"
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 15.0
 _POLL_SECONDS: Final = 0.02
+_TROUBLE: Final = ("[warning", "[error", "[critical", "Traceback")
 _TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -42,11 +43,11 @@ class Place:
 
 
 @contextmanager
-def own_place(folder: Path) -> Iterator[Place]:
-    """Start a PostgreSQL of one's own with its default, durable settings; it is gone afterwards."""
+def own_place(folder: Path, settings: Mapping[str, str]) -> Iterator[Place]:
+    """Start a PostgreSQL of one's own, durable as it is by default; it is gone afterwards."""
     # Root's server runs as another user, who must pass through.
     folder.chmod(0o711)
-    cluster = Cluster(folder / "postgres")
+    cluster = Cluster(folder / "postgres", settings=settings)
     with ExitStack() as stack:
         stack.callback(cluster.remove)
         lease = stack.enter_context(cluster.lease())
@@ -71,16 +72,14 @@ def own_place(folder: Path) -> Iterator[Place]:
 class Process:
     """A process under test. Its output goes to a file of its own."""
 
-    def __init__(
-        self, place: Place, name: str, *command: str, environment: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, place: Place, name: str, *command: str, **environment: str) -> None:
         self.name = name
         self._log = place.folder / f"{name}.log"
         with self._log.open("ab") as output:
-            self._process = subprocess.Popen(  # ruff: ignore[consider-using-with] - ended by stop
+            self._process = subprocess.Popen(
                 [sys.executable, "-m", *command],
                 cwd=place.folder,
-                env={**place.environment, **(environment or {})},
+                env={**place.environment, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -123,7 +122,7 @@ class Process:
     def warnings(self) -> list[str]:
         """Return the lines of its log that report trouble."""
         lines = self._log.read_text(errors="replace").splitlines()
-        return [line for line in lines if "warning" in line or "error" in line or "Traceback" in line]
+        return [line for line in lines if any(mark in line for mark in _TROUBLE)]
 
     def _end_of_log(self) -> str:
         return self._log.read_text(errors="replace").strip()[-2000:]
@@ -144,7 +143,7 @@ def web(place: Place, port: int) -> Iterator[Process]:
 @contextmanager
 def worker(place: Place, port: int) -> Iterator[Process]:
     """Run a worker; the sandbox sends its webhooks to the web process on ``port``."""
-    process = Process(place, "worker", "app", "worker", environment={"COMPTOIR_PORT": str(port)})
+    process = Process(place, "worker", "app", "worker", COMPTOIR_PORT=str(port))
     try:
         yield process
         process.ensure_alive()

@@ -25,8 +25,8 @@ _ADD_PAYMENTS: Final = """
     insert into payments (id, kind, creator_id, payer_id, currency, gross, fee, tax, net, fee_rule_id,
         maturity_delay_seconds, provider, provider_reference, status, sequence, provider_state, provider_state_at,
         authorized, captured, reconciling, created_at, updated_at)
-    select s.reference, 'tip', c.id, $3::uuid, s.currency, s.amount, split.fee, split.tax, split.net, split.rule_id,
-        split.maturity_delay_seconds, 'sandbox', s.id, 'PENDING', 2, s.state, s.changed_at,
+    select s.reference, 'tip', c.id, $3::uuid, s.currency, s.amount, split.fee, split.tax, split.net,
+        split.rule_id, split.maturity_delay_seconds, 'sandbox', s.id, 'PENDING', 2, s.state, s.changed_at,
         0, 0, false, s.created_at, s.changed_at
     from unnest($1::text[]) as given (id) join sandbox.payment s on s.id = given.id
         cross join (select * from creators where id = $2) c
@@ -39,9 +39,9 @@ _ADD_TIPS: Final = """
 """
 _ADD_EVENTS: Final = """
     insert into payment_events (payment_id, sequence, status, at)
-    select p.id, number, status, p.updated_at
+    select p.id, first.sequence, first.status, p.updated_at
     from unnest($1::uuid[]) as given (id) join payments p on p.id = given.id
-        cross join (values (1, 'CREATED'), (2, 'PENDING')) as first (number, status)
+        cross join (values (1, 'CREATED'), (2, 'PENDING')) as first (sequence, status)
 """
 _CHARGE: Final = """
     select count(made.state) from unnest($1::uuid[], $2::text[]) as given (id, reference),

@@ -1,9 +1,10 @@
 """Lists: from arguments to a query, from rows to a connection."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from typing import Any, TypeVar
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
 
+from core.errors import ErrorCode, Refused
 from schema.connections import (
     Connection,
     DateTimeFilter,
@@ -15,6 +16,9 @@ from schema.connections import (
 from services.paging import EVERYTHING, NEWEST, Combine, Compare, Condition, Order, Page, PageQuery
 
 T = TypeVar("T")
+
+# A search form with a dozen fields, each a choice of several values.
+_MAXIMUM_CONDITIONS: Final = 200
 
 
 def page_query(arguments: PageArguments, *, where: Condition = EVERYTHING, order: Order = NEWEST) -> PageQuery:
@@ -39,15 +43,33 @@ def connection(page: Page, show: Callable[[Any], T]) -> Connection[T]:
 
 
 def tree(where: Any, leaves: Callable[[Any], Sequence[Condition]]) -> Condition:
-    """Return a ``where`` input with its AND and OR as a condition; ``leaves`` reads one level's own fields."""
+    """Return a ``where`` input with its AND and OR as a condition; ``leaves`` reads one level's own fields.
+
+    Errors: LIMIT_EXCEEDED (more conditions than a list is worth).
+    """
+    condition = _tree(where, leaves)
+    if _size(condition) > _MAXIMUM_CONDITIONS:
+        raise Refused(
+            ErrorCode.LIMIT_EXCEEDED, f"A filter has at most {_MAXIMUM_CONDITIONS} conditions.", path=("where",)
+        )
+    return condition
+
+
+def _tree(where: Any, leaves: Callable[[Any], Sequence[Condition]]) -> Condition:
     if where is None:
         return EVERYTHING
     conditions = list(leaves(where))
     if where.and_ is not None:
-        conditions.append(Combine("and", [tree(part, leaves) for part in where.and_]))
+        conditions.append(Combine("and", [_tree(part, leaves) for part in where.and_]))
     if where.or_:
-        conditions.append(Combine("or", [tree(part, leaves) for part in where.or_]))
+        conditions.append(Combine("or", [_tree(part, leaves) for part in where.or_]))
     return Combine("and", conditions)
+
+
+def _size(condition: Condition) -> int:
+    if isinstance(condition, Compare):
+        return len(condition.value) if isinstance(condition.value, list) else 1
+    return 1 + sum(_size(part) for part in condition.conditions)
 
 
 def text_conditions(column: str, text: StringFilter | None) -> list[Condition]:
@@ -68,7 +90,20 @@ def time_conditions(column: str, moment: DateTimeFilter | None) -> list[Conditio
     if moment is None:
         return []
     bounds: Mapping[str, datetime | None] = {">=": moment.gte, "<": moment.lt}
-    return [Compare(column, operator, value) for operator, value in bounds.items() if value is not None]
+    return [Compare(column, operator, _in_utc(value)) for operator, value in bounds.items() if value is not None]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except OverflowError:
+        pass  # before the first year or after the last
+    raise Refused(
+        ErrorCode.INPUT_INVALID,
+        "Send a moment with its offset from UTC, such as 2026-01-31T12:00:00Z.",
+        path=("where",),
+    )
 
 
 def status_conditions(column: str, status: Any) -> list[Condition]:

@@ -156,5 +156,6 @@ def product_conditions(where: Any) -> Sequence[Condition]:
                     "Send both prices in the currency of the filter.",
                     path=("where", "price"),
                 )
-            conditions.append(Compare("price", operator, bound.parsed().minor))
+            # Nothing has a price of zero, but a range may well begin there.
+            conditions.append(Compare("price", operator, bound.parsed().minor if bound.amount else 0))
     return conditions

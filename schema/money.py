@@ -1,6 +1,8 @@
 """Money as clients see it."""
 
+import re
 from decimal import Decimal
+from typing import Final
 
 import strawberry
 from babel.core import UnknownLocaleError
@@ -12,6 +14,9 @@ from schema.base import computed
 from schema.enums import ErrorCode
 from schema.scalars import BigInt, CurrencyCode
 
+# As much of RFC 5646 as a locale is named by. Babel takes more: nothing at all is the server's own locale.
+_LANGUAGE_TAG: Final = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8}){0,3}")
+
 
 @strawberry.type(description="An exact amount of one currency.")
 class Money:
@@ -22,6 +27,8 @@ class Money:
 
     @computed(description="The amount for people: `$5.00`. Takes a BCP 47 language tag.")
     def formatted(self, locale: str = "en") -> str:
+        if not _LANGUAGE_TAG.fullmatch(locale):
+            raise _unknown_language()
         try:
             return format_currency(
                 self.amount,
@@ -30,9 +37,7 @@ class Money:
                 decimal_quantization=False,
             )
         except (UnknownLocaleError, ValueError):
-            raise Refused(
-                ErrorCode.INPUT_INVALID, "Send a language tag such as en, fr-CA or ja.", path=("locale",)
-            ) from None
+            raise _unknown_language() from None
 
     @classmethod
     def of(cls, money: core.money.Money) -> "Money":
@@ -43,6 +48,10 @@ class Money:
             exponent=money.currency.exponent,
             currency=CurrencyCode(money.currency.code),
         )
+
+
+def _unknown_language() -> Refused:
+    return Refused(ErrorCode.INPUT_INVALID, "Send a language tag such as en, fr-CA or ja.", path=("locale",))
 
 
 @strawberry.input(description="An amount to pay or to charge.")

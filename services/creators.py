@@ -147,7 +147,7 @@ async def by_handle(engine: Engine, handle: str) -> Any:
 
 async def listed(engine: Engine, query: PageQuery) -> Page:
     """Page through the active creators."""
-    return await fetch_page(engine.database.reader, _LIST, (), query)
+    return await fetch_page(engine.database.reader, "creators", _LIST, (), query)
 
 
 def creator_not_active() -> Refused:

@@ -35,5 +35,5 @@ class GuestTokens:
             if claims["aud"] != _AUDIENCE or expires_at <= now():
                 return None
             return Viewer(payment_id=UUID(claims["sub"]), expires_at=expires_at)
-        except (JoseError, KeyError, ValueError, TypeError, OverflowError):
+        except (JoseError, KeyError, ValueError, TypeError, AttributeError, OverflowError):
             return None

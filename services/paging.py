@@ -12,6 +12,7 @@ from uuid import UUID
 import orjson
 
 from core.errors import ErrorCode, Refused
+from core.texts import is_storable
 from models.database import Pool
 
 MAXIMUM_PAGE_SIZE: Final = 100
@@ -74,9 +75,10 @@ class Page:
     count: Callable[[], Awaitable[int]] = field(repr=False)
 
 
-async def fetch_page(pool: Pool, source: str, parameters: Sequence[Any], query: PageQuery) -> Page:
+async def fetch_page(pool: Pool, listing: str, source: str, parameters: Sequence[Any], query: PageQuery) -> Page:
     """Read a page of ``source``, a SELECT with a column ``id`` and parameters from $1 on.
 
+    ``listing`` names the list in its cursors, so that one of another list, or of another order, is known as such.
     Errors: INPUT_INVALID (page size, both directions at once, a cursor of another list).
     """
     size, backwards = _size(query)
@@ -90,7 +92,7 @@ async def fetch_page(pool: Pool, source: str, parameters: Sequence[Any], query: 
     bound = ""
     cursor = query.before if backwards else query.after
     if cursor is not None:
-        keys = _decode(cursor, order)
+        keys = _decode(cursor, listing, order)
         values.extend(keys)
         columns = "id" if order.column == "id" else f"{order.column}, id"
         marks = ", ".join(f"${len(values) - len(keys) + n + 1}" for n in range(len(keys)))
@@ -113,7 +115,7 @@ async def fetch_page(pool: Pool, source: str, parameters: Sequence[Any], query: 
 
     return Page(
         rows=rows,
-        cursors=[_encode(row, order) for row in rows],
+        cursors=[_encode(row, listing, order) for row in rows],
         has_next=cursor is not None if backwards else more,
         has_previous=more if backwards else cursor is not None,
         count=count,
@@ -147,16 +149,25 @@ def _sql(condition: Condition, values: list[Any]) -> str:
     return "(" + f" {condition.operator} ".join(_sql(part, values) for part in condition.conditions) + ")"
 
 
-def _encode(row: Any, order: Order) -> str:
-    keys = [str(row["id"])] if order.column == "id" else [str(row[order.column]), str(row["id"])]
-    return base64.urlsafe_b64encode(orjson.dumps([order.column, *keys])).decode().rstrip("=")
+def _mark(listing: str, order: Order) -> str:
+    return f"{listing}.{order.column}.{'desc' if order.descending else 'asc'}"
 
 
-def _decode(cursor: str, order: Order) -> list[Any]:
+def _encode(row: Any, listing: str, order: Order) -> str:
+    keys = [str(row["id"])] if order.column == "id" else [_key_text(row[order.column]), str(row["id"])]
+    return base64.urlsafe_b64encode(orjson.dumps([_mark(listing, order), *keys])).decode().rstrip("=")
+
+
+def _key_text(value: Any) -> str:
+    # A Decimal of 10,000 may be written 1E+4, which is not how a whole amount is read back.
+    return format(value, "f") if isinstance(value, Decimal) else str(value)
+
+
+def _decode(cursor: str, listing: str, order: Order) -> list[Any]:
     try:
-        column, *keys = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        mark, *keys = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         readers = [UUID] if order.column == "id" else [order.read, UUID]
-        if column != order.column or len(keys) != len(readers):
+        if mark != _mark(listing, order) or not all(isinstance(key, str) and is_storable(key) for key in keys):
             raise ValueError("a cursor of another list")  # ruff: ignore[raise-within-try] - one refusal for all of them
         return [read(key) for read, key in zip(readers, keys, strict=True)]
     except (ValueError, TypeError, ArithmeticError, AttributeError, binascii.Error) as error:

@@ -212,7 +212,11 @@ async def events_of(engine: Engine, payment_ids: Sequence[UUID]) -> list[Any]:
 async def of_payer(engine: Engine, user_id: UUID, query: PageQuery) -> Page:
     """Page through the payments a user makes."""
     return await fetch_page(
-        engine.database.reader, "select * from payments where payer_id = $1", (user_id,), query
+        engine.database.reader,
+        "payments of a payer",
+        "select * from payments where payer_id = $1",
+        (user_id,),
+        query,
     )
 
 
@@ -415,7 +419,8 @@ async def _take_answer(engine: Engine, fact: base.PaymentFact) -> None:
     follows; if none does, the sweeper asks again after ``settle_grace``.
     """
     if fact.captured == 0:
-        await engine.settle(engine, [fact], look_up_at=None)
+        waits = fact.state is base.ProviderState.PROCESSING
+        await engine.settle(engine, [fact], look_up_at=now() + engine.settle_grace if waits else None)
         return
     accepted = replace(fact, state=base.ProviderState.PROCESSING, captured=0)
     await engine.settle(engine, [accepted], look_up_at=now() + engine.settle_grace)

@@ -173,12 +173,14 @@ async def by_id(engine: Engine, ids: Sequence[UUID]) -> list[Any]:
 
 async def listed(engine: Engine, query: PageQuery) -> Page:
     """Page through everything on sale."""
-    return await fetch_page(engine.database.reader, _LIST, (), query)
+    return await fetch_page(engine.database.reader, "products", _LIST, (), query)
 
 
 async def of_creator(engine: Engine, creator_id: UUID, query: PageQuery, *, archived: bool) -> Page:
     """Page through a creator's products; with ``archived``, those off sale too."""
-    return await fetch_page(engine.database.reader, _LIST_OF_CREATOR, (creator_id, archived), query)
+    return await fetch_page(
+        engine.database.reader, "products of a creator", _LIST_OF_CREATOR, (creator_id, archived), query
+    )
 
 
 def product_not_active() -> Refused:

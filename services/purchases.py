@@ -140,7 +140,13 @@ async def release_stock(payment_ids: Sequence[UUID], *, on: Connection) -> None:
 
 async def of_buyer(engine: Engine, user_id: UUID, query: PageQuery) -> Page:
     """Page through what a user bought."""
-    return await fetch_page(engine.database.reader, f"{_READ_PURCHASES} where u.buyer_id = $1", (user_id,), query)
+    return await fetch_page(
+        engine.database.reader,
+        "purchases of a buyer",
+        f"{_READ_PURCHASES} where u.buyer_id = $1",
+        (user_id,),
+        query,
+    )
 
 
 async def by_id(engine: Engine, ids: Sequence[UUID]) -> list[Any]:

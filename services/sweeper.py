@@ -15,6 +15,7 @@ from providers.payments.base import ProviderError, ProviderState
 from services import payments
 from services.engine import Engine
 from services.fold import Contradiction
+from services.settlement import LedgerRefusedError
 
 # Providers may forget an idempotency key after a day; then the same call would no longer be the same.
 _RESEND_WITHIN: Final = timedelta(hours=23)
@@ -61,7 +62,7 @@ async def _guarded(engine: Engine, row: Any, step: Any) -> None:
         await step(engine, row)
     except ProviderError as error:
         log.warning("provider could not be asked", payment=str(row["id"]), code=error.code.value)
-    except Contradiction:
+    except (Contradiction, LedgerRefusedError):
         log.exception("provider contradicts our record", payment=str(row["id"]))
 
 

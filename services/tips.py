@@ -166,6 +166,7 @@ async def of_creator(engine: Engine, creator_id: UUID, query: PageQuery) -> Page
     """Page through a creator's tips, newest first. The caller has checked that the viewer may see them."""
     return await fetch_page(
         engine.database.reader,
+        "tips of a creator",
         f"{_READ_TIPS} where t.creator_id = $1 and p.status <> 'CREATED'",
         (creator_id,),
         query,

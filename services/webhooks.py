@@ -68,17 +68,19 @@ async def process(engine: Engine, limit: int = BATCH) -> int:
     up the others: it comes back later, and in the end waits for a person (``DEAD``).
     """
     rows: list[Any] = []
+    doubtful: list[int] = []
     try:
         async with engine.database.transaction() as transaction:
             rows = await transaction.connection.fetch(_CLAIM, now(), engine.provider.name, limit)
             if rows:
-                await _settle_rows(engine, transaction, rows)
+                doubtful = await _settle_rows(engine, transaction, rows)
     except (asyncpg.PostgresError, LedgerRefusedError, ValueError, ArithmeticError, LookupError) as error:
         if not rows or isinstance(error, asyncpg.PostgresConnectionError):
             raise
         log.warning("inbox batch failed, settling one by one", events=len(rows), error=_kind(error))
-        for row in rows:
-            await _process_one(engine, row["id"])
+        doubtful = [row["id"] for row in rows]
+    for event_id in doubtful:
+        await _process_one(engine, event_id)
     if rows:
         engine.relay_wake()
     return len(rows)
@@ -102,7 +104,8 @@ async def _process_one(engine: Engine, event_id: int) -> None:
             await _put_off(transaction, [(row, _kind(failed), False) for row in rows])
 
 
-async def _settle_rows(engine: Engine, transaction: Transaction, rows: Sequence[Any]) -> None:
+async def _settle_rows(engine: Engine, transaction: Transaction, rows: Sequence[Any]) -> list[int]:
+    """Settle events; return those of which only settling each alone can tell what is wrong with them."""
     facts: list[Fact] = []
     said: list[tuple[Any, Sequence[Fact]]] = []
     put_off: list[tuple[Any, str, bool]] = []
@@ -116,12 +119,16 @@ async def _settle_rows(engine: Engine, transaction: Transaction, rows: Sequence[
         facts.extend(stated)
     settled = await settle_batch(transaction, facts)
     done: list[int] = []
+    doubtful: list[int] = []
     for row, stated in said:
         references = {fact.reference for fact in stated}
         contradiction = next(
             (settled.contradictions[key] for key in references if key in settled.contradictions), None
         )
-        if contradiction is not None:
+        if contradiction is not None and len(rows) > 1:
+            # Of several events of one payment perhaps only one is wrong.
+            doubtful.append(row["id"])
+        elif contradiction is not None:
             put_off.append((row, contradiction, True))
         elif references & settled.unknown:
             put_off.append((row, "no such payment yet", False))
@@ -131,6 +138,7 @@ async def _settle_rows(engine: Engine, transaction: Transaction, rows: Sequence[
         await _put_off(transaction, put_off)
     await transaction.connection.execute(_DONE, done, now())
     await post(engine, transaction.connection, settled.drafts)
+    return doubtful
 
 
 async def _put_off(transaction: Transaction, rows: Sequence[tuple[Any, str, bool]]) -> None:
@@ -144,7 +152,7 @@ async def _put_off(transaction: Transaction, rows: Sequence[tuple[Any, str, bool
             columns, (row["id"], attempts, now() + delay, error, "DEAD" if dead else "PENDING"), strict=True
         ):
             column.append(value)
-        log.warning("webhook not settled", event=row["event_id"], attempts=attempts, dead=dead, error=error)
+        log.warning("webhook not settled", event_id=row["event_id"], attempts=attempts, dead=dead, error=error)
     await transaction.connection.execute(_PUT_OFF, *columns)
 
 

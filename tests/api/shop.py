@@ -12,7 +12,10 @@ import asyncpg
 from app.client import Client
 from app.postgres import Lease
 from core import ids
+from core.clock import now
 from core.ids import Noun, uuid7
+from providers.payments.sandbox.webhooks import sign, signing_keys
+from services import webhooks
 from tests.conftest import assert_books_are_sound
 from tests.support.world import World, running_world
 
@@ -112,6 +115,29 @@ async def _furnished(world: World) -> Shop:
         guest_payment=guest["payment"]["id"],
         guest_token=guest["paymentToken"],
     )
+
+
+_DELIVER = """
+    update sandbox.event set delivered_at = created_at, next_attempt_at = null where delivered_at is null
+    returning id, body::text as body
+"""
+
+
+async def settle(world: World) -> None:
+    """Bring what the sandbox has to tell to the server by hand, and settle it."""
+    key = signing_keys(world.settings.webhook_secrets)[0]
+    for row in await world.engine.database.writer.fetch(_DELIVER):
+        headers = sign(key, row["id"], row["body"], now())
+        await webhooks.receive(world.engine, headers, row["body"].encode())
+    while await webhooks.process(world.engine):
+        pass
+
+
+async def pay(client: Client, payment: str, world: World) -> None:
+    """Confirm a payment and settle it."""
+    await do(client, "paymentConfirm", paymentId=payment, method="tok_success")
+    await settle(world)
+    assert await world.status(payment) == "SUCCEEDED"
 
 
 def document(mutation: str) -> str:

@@ -127,8 +127,7 @@ async def test_the_reference_client_of_graphql_transport_ws_sees_a_payment_live(
     code, results, problems = await run_node(
         "graphql-ws.mjs",
         world.url.replace("http", "ws") + "/graphql",
-        '{"query": "%s", "variables": {"id": "%s"}, "token": "%s", "count": 1}'
-        % (query, payment, supporter.token),
+        json.dumps({"query": query, "variables": {"id": payment}, "token": supporter.token, "count": 1}),
     )
 
     assert (code, problems) == (0, "")

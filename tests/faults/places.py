@@ -8,9 +8,10 @@ from typing import Any, Final, NoReturn
 
 import ledger
 from providers.payments.sandbox import SandboxProvider
-from providers.payments.sandbox.delivery import _Sender
+from providers.payments.sandbox.delivery import _Sender  # ruff: ignore[import-private-name] - where it dies is its own affair
 from services import maturing, payments, purchases, relay, sweeper, webhooks
 from services.bus import LocalBus
+from services.bus_redis import RedisBus
 from services.relay import Relay
 
 
@@ -85,6 +86,13 @@ WEB: Final = {
     "relay published, not marked": _after(LocalBus, "publish", _to_a_creator),
     "relay marked": _after(Relay, "_settle"),
 }
+RELAY: Final = {
+    "relay about to tell the payment's watchers": _before(Relay, "_publish"),
+    "relay about to give places": _before(Relay, "_settle"),
+    "relay gave places, not published": _before(relay, "_to_creator"),
+    "relay published through Redis, not marked": _after(RedisBus, "publish", _to_a_creator),
+}
+"""Where the relay of a web process with Redis may die; another takes over."""
 CANCEL: Final = {
     "cancellation begun, provider not called": _before(SandboxProvider, "cancel"),
     "cancelled by the provider, not recorded": _after(SandboxProvider, "cancel"),
@@ -113,4 +121,4 @@ SWEEPER: Final = {
 
 def prepare(place: str) -> None:
     """Have this process kill itself at a place."""
-    {**WEB, **CANCEL, **WORKER, **SWEEPER}[place]()
+    {**WEB, **RELAY, **CANCEL, **WORKER, **SWEEPER}[place]()

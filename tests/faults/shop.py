@@ -30,7 +30,9 @@ class Customer:
     async def tip(self, creator: str, amount: str = "5.00") -> str:
         """Tip and return the payment's id."""
         key = str(uuid7())
-        data = await self.insist("tipCreate", TIP, creator=creator, key=key, amount=amount, currency="USD", message=None)
+        data = await self.insist(
+            "tipCreate", TIP, creator=creator, key=key, amount=amount, currency="USD", message=None
+        )
         return str(data["payment"]["id"])
 
     async def buy(self, product: str) -> str:
@@ -127,14 +129,20 @@ async def audit(deployment: Deployment, payments: list[str], *, stock: int | Non
     for group, number in (("capture", len(keys)), ("charge", len(keys)), ("earning", len(keys))):
         sql = "select count(*) from ledger.request where key like $1 and outcome = 'posted'"
         assert await deployment.scalar(sql, f"{group}:%") == number, group
-    captures = {record["key"] for record in await fetch("select key from ledger.request where key like 'capture:%'")}
+    captures = {
+        record["key"] for record in await fetch("select key from ledger.request where key like 'capture:%'")
+    }
     assert captures == {f"capture:{key}" for key in keys}
 
     net = sum(row["net"] for row in rows if row["status"] == "SUCCEEDED")
     sql = "select coalesce(sum(posted), 0) from ledger.account where owner is not null and kind = $1"
     assert await deployment.scalar(sql, "pending") == 0
     assert await deployment.scalar(sql, "available") == net
-    days = (await fetch("select coalesce(sum(net), 0) as net, coalesce(sum(payments), 0) as payments from earning_days"))[0]
+    days = (
+        await fetch(
+            "select coalesce(sum(net), 0) as net, coalesce(sum(payments), 0) as payments from earning_days"
+        )
+    )[0]
     assert (days["net"], days["payments"]) == (net, len(keys))
     sql = "select coalesce(sum(abs(posted)), 0) from ledger.account where kind = 'clearing'"
     assert await deployment.scalar(sql) == 0

@@ -150,7 +150,9 @@ async def test_random_kills_of_web_and_worker_settle_sixty_payments_once(deploye
     try:
         async with asyncio.TaskGroup() as telling:
             tips = [telling.create_task(one(lambda customer: customer.tip(creator))) for _ in range(_TIPS)]
-            purchases = [telling.create_task(one(lambda customer: customer.buy(product))) for _ in range(_PURCHASES)]
+            purchases = [
+                telling.create_task(one(lambda customer: customer.buy(product))) for _ in range(_PURCHASES)
+            ]
             killing = telling.create_task(kill_now_and_then())
         await killing
         payments = [task.result() for task in (*tips, *purchases)]
