@@ -82,6 +82,7 @@ class Watcher:
         for future in (*self._snapshots.values(), *self._finished.values()):
             if not future.done():
                 future.set_exception(failed)
+                future.exception()  # heard, even if nobody waits for this one
 
     async def _take(self, message: dict[str, Any], arrived_at: float) -> None:
         if message["type"] == "ping":
@@ -92,7 +93,12 @@ class Watcher:
         payment: str = message["id"]
         update = message["payload"]["data"]["paymentStatus"]
         if update["kind"] == "SNAPSHOT":
-            self._snapshots[payment].set_result(None)
+            _finish(self._snapshots[payment])
         elif update["event"]["status"] == "SUCCEEDED":
             self.pushed_at[payment] = arrived_at
-            self._finished[payment].set_result(None)
+            _finish(self._finished[payment])
+
+
+def _finish(future: asyncio.Future[None]) -> None:
+    if not future.done():  # whoever waited may have given up
+        future.set_result(None)

@@ -5,7 +5,7 @@ The client shares its cores with what it measures, so every microsecond it takes
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, cast
@@ -57,6 +57,10 @@ class Connection(asyncio.Protocol):
         _, connection = await asyncio.get_running_loop().create_connection(cls, "127.0.0.1", port)
         return connection
 
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None
+
     async def ask(self, request: bytes) -> Answer:
         """Send a request and return its answer. Raises ``LoadError``."""
         if self._transport is None:
@@ -105,18 +109,23 @@ class Connection(asyncio.Protocol):
 
 
 class Connections:
-    """A few connections that are lent out; whoever asks waits for a free one."""
+    """A few connections that are lent out in turn, so that none idles; whoever asks waits for a free one."""
 
-    def __init__(self, connections: Sequence[Connection]) -> None:
-        self._all = connections
-        self._idle: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
-        for connection in connections:
-            self._idle.put_nowait(connection)
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._idle: asyncio.Queue[Connection] = asyncio.Queue()
+
+    async def open(self, count: int) -> None:
+        """Add so many connections."""
+        for _ in range(count):
+            self._idle.put_nowait(await Connection.open(self._port))
 
     async def ask(self, request: bytes) -> Answer:
         """Send a request on any connection and return its answer. Raises ``LoadError``."""
         connection = await self._idle.get()
         try:
+            if not connection.is_open:
+                connection = await Connection.open(self._port)  # the server ends what has idled for seconds
             async with asyncio.timeout(_ANSWER_SECONDS):
                 return await connection.ask(request)
         except TimeoutError:
@@ -125,15 +134,17 @@ class Connections:
             self._idle.put_nowait(connection)
 
     def close(self) -> None:
-        for connection in self._all:
-            connection.close()
+        """Close the connections; nobody asks any more."""
+        while not self._idle.empty():
+            self._idle.get_nowait().close()
 
 
 @asynccontextmanager
 async def connected(port: int, count: int) -> "AsyncIterator[Connections]":
     """Open ``count`` connections."""
-    opened = Connections([await Connection.open(port) for _ in range(count)])
+    opened = Connections(port)
     try:
+        await opened.open(count)
         yield opened
     finally:
         opened.close()

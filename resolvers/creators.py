@@ -14,7 +14,7 @@ from resolvers.context import Info
 from resolvers.fields import id_of, mutation, query
 from resolvers.pages import connection, page_query, status_conditions, text_conditions, time_conditions, tree
 from resolvers.products import product_conditions, product_order
-from schema.connections import After, Before, Connection, First, Last, PageArguments
+from schema.connections import SORT, WHERE, After, Before, Connection, First, Last, PageArguments
 from schema.creators import (
     Creator,
     CreatorCreateInput,
@@ -51,8 +51,8 @@ class CreatorQuery:
         after: After = None,
         last: Last = None,
         before: Before = None,
-        where: CreatorWhere | None = None,
-        sort: CreatorSort = CreatorSort.NEWEST,
+        where: Annotated[CreatorWhere | None, WHERE] = None,
+        sort: Annotated[CreatorSort, SORT] = CreatorSort.NEWEST,
     ) -> Connection[Creator] | None:
         page = page_query(
             PageArguments(first, after, last, before), where=tree(where, _conditions), order=_ORDERS[sort]

@@ -1,5 +1,7 @@
 """Fees: asking before acting."""
 
+from typing import Annotated, Final
+
 import strawberry
 
 from core.ids import Noun
@@ -9,11 +11,13 @@ from schema.fees import LineKind, PaymentLine, Quote, QuoteInput
 from schema.money import Money
 from services import fees
 
+_ASKED: Final = strawberry.argument(description="What would be paid, and to whom.")
+
 
 @strawberry.type
 class FeeQuery:
     @query(description="What a payment would cost now, line by line, as it will stand on it.")
-    async def quote(self, info: Info, input: QuoteInput) -> Quote | None:  # ruff: ignore[builtin-argument-shadowing] - the contract's name
+    async def quote(self, info: Info, input: Annotated[QuoteInput, _ASKED]) -> Quote | None:  # ruff: ignore[builtin-argument-shadowing] - the contract's name
         quoted = await fees.quote(
             info.context.engine,
             input.kind,

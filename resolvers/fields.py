@@ -3,7 +3,7 @@
 import functools
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Annotated, Any, Concatenate, Final, ParamSpec, TypeVar
 from uuid import UUID
 
 import strawberry
@@ -26,10 +26,15 @@ T = TypeVar("T")
 InputT = TypeVar("InputT")
 PayloadT = TypeVar("PayloadT", bound=Payload)
 
+Id = Annotated[strawberry.ID, strawberry.argument(description="Its id.")]
+_INPUT: Final = strawberry.argument(description="What to do, and under which key.")
 
-def query(*, description: str, scope: Scope | None = None) -> Callable[[Callable[P, T]], T]:
+
+def query(
+    *, description: str, scope: Scope | None = None, guests: bool = False
+) -> Callable[[Callable[P, T]], T]:
     """Declare a query. With a scope, the field itself says nothing to those without it."""
-    return computed(description=description, directives=access(scope) if scope else ())
+    return computed(description=description, directives=access(scope, guests=guests) if scope else ())
 
 
 def mutation(
@@ -38,6 +43,8 @@ def mutation(
     """Declare a mutation: it needs the scope, or ``guests`` may use it too; a refusal becomes its payload."""
 
     def decorate(resolve: Callable[[Any, Info, InputT], Awaitable[PayloadT]]) -> PayloadT:
+        resolve.__annotations__["input"] = Annotated[resolve.__annotations__["input"], _INPUT]
+
         @functools.wraps(resolve)
         async def guarded(self: Any, info: Info, input: InputT) -> PayloadT:  # ruff: ignore[builtin-argument-shadowing] - the contract's name
             try:

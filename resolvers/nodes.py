@@ -7,7 +7,7 @@ from core.ids import Noun
 from core.scopes import Scope
 from resolvers import shown
 from resolvers.context import Info
-from resolvers.fields import query
+from resolvers.fields import Id, query
 from resolvers.loaders import may_see_part, may_see_payment
 from resolvers.products import find_product
 from schema.base import Node
@@ -17,7 +17,7 @@ from services import creators, payments, purchases, tips, users
 @strawberry.type
 class NodeQuery:
     @query(description="Whatever has this id; null if nothing has, or if it is not yours to see.")
-    async def node(self, info: Info, id: strawberry.ID) -> Node | None:  # ruff: ignore[builtin-argument-shadowing] - the contract's name; a return per noun
+    async def node(self, info: Info, id: Id) -> Node | None:  # ruff: ignore[builtin-argument-shadowing] - the contract's name; a return per noun
         noun = ids.noun_of(id)
         key = ids.decode(noun, id) if noun is not None else None
         if key is None:

@@ -13,7 +13,7 @@ from core.ids import Noun
 from core.scopes import Scope
 from resolvers import shown
 from resolvers.context import Info
-from resolvers.fields import id_of, mutation, query, stream, subscription, top_level
+from resolvers.fields import Id, id_of, mutation, query, stream, subscription, top_level
 from resolvers.loaders import may_see_payment
 from schema.errors import user_error
 from schema.payments import (
@@ -33,8 +33,9 @@ class PaymentQuery:
     @query(
         description="A payment by its id, for its payer or with its token; null for anybody else.",
         scope=Scope.ACCOUNT_READ,
+        guests=True,
     )
-    async def payment(self, info: Info, id: strawberry.ID) -> Payment | None:  # ruff: ignore[builtin-argument-shadowing] - the contract's name
+    async def payment(self, info: Info, id: Id) -> Payment | None:  # ruff: ignore[builtin-argument-shadowing] - the contract's name
         row = await payments.read(info.context.engine, id_of(Noun.PAYMENT, id, "id"))
         visible = row is not None and may_see_payment(info.context.viewer, row)
         return shown.payment(row) if visible else None

@@ -1,7 +1,7 @@
 """Products: finding them, offering them, taking them off sale."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import strawberry
@@ -11,9 +11,9 @@ from core.ids import Noun
 from core.scopes import Scope
 from resolvers import shown
 from resolvers.context import Info
-from resolvers.fields import id_of, mutation, query
+from resolvers.fields import Id, id_of, mutation, query
 from resolvers.pages import connection, page_query, text_conditions, time_conditions, tree
-from schema.connections import After, Before, Connection, First, Last, PageArguments
+from schema.connections import SORT, WHERE, After, Before, Connection, First, Last, PageArguments
 from schema.money import MoneyInput
 from schema.products import (
     Product,
@@ -33,7 +33,7 @@ from services.paging import NEWEST, OLDEST, Combine, Compare, Condition, Order, 
 @strawberry.type
 class ProductQuery:
     @query(description="A product by its id; null if it is not on sale, except to its creator.")
-    async def product(self, info: Info, id: strawberry.ID) -> Product | None:  # ruff: ignore[builtin-argument-shadowing] - the contract's name
+    async def product(self, info: Info, id: Id) -> Product | None:  # ruff: ignore[builtin-argument-shadowing] - the contract's name
         return await find_product(info, id_of(Noun.PRODUCT, id, "id"))
 
     @query(description="Everything on sale.")
@@ -44,8 +44,8 @@ class ProductQuery:
         after: After = None,
         last: Last = None,
         before: Before = None,
-        where: ProductWhere | None = None,
-        sort: ProductSort = ProductSort.NEWEST,
+        where: Annotated[ProductWhere | None, WHERE] = None,
+        sort: Annotated[ProductSort, SORT] = ProductSort.NEWEST,
     ) -> Connection[Product] | None:
         page = page_query(
             PageArguments(first, after, last, before),

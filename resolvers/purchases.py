@@ -6,7 +6,7 @@ from core.ids import Noun
 from core.scopes import Scope
 from resolvers import shown
 from resolvers.context import Info
-from resolvers.fields import id_of, mutation, query
+from resolvers.fields import Id, id_of, mutation, query
 from resolvers.loaders import may_see_part
 from resolvers.payments import guest_token
 from schema.purchases import Purchase, PurchaseCreateInput, PurchaseCreatePayload
@@ -16,10 +16,11 @@ from services import purchases
 @strawberry.type
 class PurchaseQuery:
     @query(
-        description="A purchase by its id, for its buyer and its seller; null for anybody else.",
+        description="A purchase by its id, for its buyer and its seller, or with its payment's token; null for anybody else.",
         scope=Scope.ACCOUNT_READ,
+        guests=True,
     )
-    async def purchase(self, info: Info, id: strawberry.ID) -> Purchase | None:  # ruff: ignore[builtin-argument-shadowing] - the contract's name
+    async def purchase(self, info: Info, id: Id) -> Purchase | None:  # ruff: ignore[builtin-argument-shadowing] - the contract's name
         rows = await purchases.by_id(info.context.engine, [id_of(Noun.PURCHASE, id, "id")])
         visible = rows and may_see_part(info.context.viewer, rows[0], "buyer_id")
         return shown.purchase(rows[0]) if visible else None

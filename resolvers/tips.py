@@ -6,7 +6,7 @@ from core.ids import Noun
 from core.scopes import Scope
 from resolvers import shown
 from resolvers.context import Info
-from resolvers.fields import id_of, mutation, query
+from resolvers.fields import Id, id_of, mutation, query
 from resolvers.loaders import may_see_part
 from resolvers.payments import guest_token
 from schema.tips import Tip, TipCreateInput, TipCreatePayload
@@ -16,10 +16,11 @@ from services import tips
 @strawberry.type
 class TipQuery:
     @query(
-        description="A tip by its id, for who gave it and who received it; null for anybody else.",
+        description="A tip by its id, for who gave it and who received it, or with its payment's token; null for anybody else.",
         scope=Scope.ACCOUNT_READ,
+        guests=True,
     )
-    async def tip(self, info: Info, id: strawberry.ID) -> Tip | None:  # ruff: ignore[builtin-argument-shadowing] - the contract's name
+    async def tip(self, info: Info, id: Id) -> Tip | None:  # ruff: ignore[builtin-argument-shadowing] - the contract's name
         rows = await tips.by_id(info.context.engine, [id_of(Noun.TIP, id, "id")])
         visible = rows and may_see_part(info.context.viewer, rows[0], "giver_id")
         return shown.tip(rows[0]) if visible else None

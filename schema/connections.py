@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Final, Generic, TypeVar
 
 import strawberry
 
@@ -59,6 +59,8 @@ First = Annotated[
 After = Annotated[str | None, strawberry.argument(description="Start after this cursor.")]
 Last = Annotated[int | None, strawberry.argument(description="How many from the end, 1 to 100.")]
 Before = Annotated[str | None, strawberry.argument(description="End before this cursor.")]
+WHERE: Final = strawberry.argument(description="Only those that meet this; all of them without it.")
+SORT: Final = strawberry.argument(description="In which order.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ import strawberry
 
 from schema.base import Info, Node, access, computed, nested
 from schema.connections import (
+    SORT,
+    WHERE,
     After,
     Before,
     Connection,
@@ -62,8 +64,8 @@ class Creator(Node):
         after: After = None,
         last: Last = None,
         before: Before = None,
-        where: Annotated["TipWhere", strawberry.lazy("schema.tips")] | None = None,
-        sort: TipSort = TipSort.NEWEST,
+        where: Annotated[Annotated["TipWhere", strawberry.lazy("schema.tips")] | None, WHERE] = None,
+        sort: Annotated[TipSort, SORT] = TipSort.NEWEST,
     ) -> Connection[Annotated["Tip", strawberry.lazy("schema.tips")]] | None:
         page = PageArguments(first, after, last, before)
         result: Connection[Tip] | None = await nested("creator_tips")(self, info, page, where, sort)
@@ -77,8 +79,8 @@ class Creator(Node):
         after: After = None,
         last: Last = None,
         before: Before = None,
-        where: Annotated["ProductWhere", strawberry.lazy("schema.products")] | None = None,
-        sort: ProductSort = ProductSort.NEWEST,
+        where: Annotated[Annotated["ProductWhere", strawberry.lazy("schema.products")] | None, WHERE] = None,
+        sort: Annotated[ProductSort, SORT] = ProductSort.NEWEST,
     ) -> Connection[Annotated["Product", strawberry.lazy("schema.products")]]:
         page = PageArguments(first, after, last, before)
         result: Connection[Product] = await nested("creator_products")(self, info, page, where, sort)
@@ -91,7 +93,7 @@ class Creator(Node):
     async def earnings(
         self,
         info: Info,
-        currency: CurrencyCode,
+        currency: Annotated[CurrencyCode, strawberry.argument(description="In which currency.")],
         since: Annotated[date | None, strawberry.argument(description="The first UTC day that counts.")] = None,
         until: Annotated[date | None, strawberry.argument(description="The last UTC day that counts.")] = None,
     ) -> Earnings | None:

@@ -2,7 +2,7 @@
 
 import re
 from decimal import Decimal
-from typing import Final
+from typing import Annotated, Final
 
 import strawberry
 from babel.core import UnknownLocaleError
@@ -26,7 +26,9 @@ class Money:
     currency: CurrencyCode = strawberry.field(description="The currency.")
 
     @computed(description="The amount for people: `$5.00`. Takes a BCP 47 language tag.")
-    def formatted(self, locale: str = "en") -> str:
+    def formatted(
+        self, locale: Annotated[str, strawberry.argument(description="A language tag, such as fr-CA.")] = "en"
+    ) -> str:
         if not _LANGUAGE_TAG.fullmatch(locale):
             raise _unknown_language()
         try:

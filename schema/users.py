@@ -1,12 +1,13 @@
 """Users: the person behind the credential."""
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
 import strawberry
 
 from schema.base import Info, Node, access, computed, edge, nested
-from schema.connections import After, Before, Connection, First, Last, PageArguments
+from schema.connections import SORT, WHERE, After, Before, Connection, First, Last, PageArguments
 from schema.creators import Creator
 from schema.enums import Scope
 from schema.payments import Payment, PaymentWhere
@@ -31,8 +32,8 @@ class User(Node):
         after: After = None,
         last: Last = None,
         before: Before = None,
-        where: PaymentWhere | None = None,
-        sort: PaymentSort = PaymentSort.NEWEST,
+        where: Annotated[PaymentWhere | None, WHERE] = None,
+        sort: Annotated[PaymentSort, SORT] = PaymentSort.NEWEST,
     ) -> Connection[Payment] | None:
         page = PageArguments(first, after, last, before)
         result: Connection[Payment] | None = await nested("user_payments")(self, info, page, where, sort)

@@ -91,7 +91,9 @@ class Shop:
 async def open_shop(lease: Lease, template: str) -> AsyncIterator[Shop]:
     """Run a shop on a database of its own, and prove its books at the end."""
     async with fresh_database(lease, template) as dsn:
-        async with running_world(dsn, worker=False, deliveries=False) as world:
+        async with running_world(
+            dsn, worker=False, deliveries=False, cors_origins=("https://front.test",)
+        ) as world:
             yield await _furnished(world)
         await assert_books_are_sound(dsn)
 

@@ -20,10 +20,16 @@ def _die() -> NoReturn:
     raise AssertionError("SIGKILL cannot be survived")
 
 
-def _before(owner: Any, name: str) -> Callable[[], None]:
+def _before(
+    owner: Any, name: str, when: Callable[[tuple[Any, ...]], bool] = lambda _arguments: True
+) -> Callable[[], None]:
     def arm() -> None:
-        def instead(*_: Any, **__: Any) -> NoReturn:
-            _die()
+        original = getattr(owner, name)
+
+        def instead(*arguments: Any, **named: Any) -> Any:
+            if when(arguments):
+                _die()
+            return original(*arguments, **named)
 
         setattr(owner, name, instead)
 
@@ -70,6 +76,14 @@ def _to_a_creator(_: Any, arguments: tuple[Any, ...]) -> bool:
     return any(message.channel.startswith("creator:") for message in arguments[1])
 
 
+def _of_activity(arguments: tuple[Any, ...]) -> bool:
+    return any(row["in_activity"] for row in arguments[2])
+
+
+def _with_an_offset(arguments: tuple[Any, ...]) -> bool:
+    return arguments[1] is not None
+
+
 WEB: Final = {
     "purchase written, not committed": _within_purchase,
     "payment committed, provider not called": _before(SandboxProvider, "create_payment"),
@@ -81,15 +95,15 @@ WEB: Final = {
     "webhook received, not stored": _before(webhooks, "receive"),
     "webhook stored, not answered": _after(webhooks, "receive"),
     "relay about to tell the payment's watchers": _before(Relay, "_publish"),
-    "relay about to give places": _before(Relay, "_settle"),
-    "relay gave places, not published": _before(relay, "_to_creator"),
+    "relay about to give places": _before(Relay, "_settle", _of_activity),
+    "relay gave places, not published": _before(relay, "_to_creator", _with_an_offset),
     "relay published, not marked": _after(LocalBus, "publish", _to_a_creator),
-    "relay marked": _after(Relay, "_settle"),
+    "relay marked": _after(Relay, "_settle", lambda _, arguments: _of_activity(arguments)),
 }
 RELAY: Final = {
     "relay about to tell the payment's watchers": _before(Relay, "_publish"),
-    "relay about to give places": _before(Relay, "_settle"),
-    "relay gave places, not published": _before(relay, "_to_creator"),
+    "relay about to give places": _before(Relay, "_settle", _of_activity),
+    "relay gave places, not published": _before(relay, "_to_creator", _with_an_offset),
     "relay published through Redis, not marked": _after(RedisBus, "publish", _to_a_creator),
 }
 """Where the relay of a web process with Redis may die; another takes over."""
