@@ -19,6 +19,7 @@ from app.auth import Authenticator, fetch_from
 from app.engine import open_engine
 from app.graphql import ComptoirSchema
 from app.http import GraphQLEndpoint
+from app.memory import settle_memory
 from app.settings import Settings
 from app.websocket import SubscriptionEndpoint
 from models.database import DATABASE_ERRORS
@@ -69,6 +70,7 @@ def application(settings: Settings, dsn: str) -> Starlette:
             if isinstance(engine.provider, SandboxProvider):
                 # The sandbox's own pages are part of the sandbox, and there only with it.
                 app.router.routes.extend(routes(engine.provider))
+            settle_memory()
             try:
                 yield
             finally:

@@ -11,17 +11,15 @@ from graphql import (
     DocumentNode,
     GraphQLError,
     GraphQLSchema,
-    StringValueNode,
-    Visitor,
     parse,
     specified_rules,
     validate,
-    visit,
 )
 from graphql.validation import NoSchemaIntrospectionCustomRule
 from strawberry.extensions import MaxAliasesLimiter, QueryDepthLimiter
 
-from core.cards import text_holds_card_number
+from app.inputs import refusal_of_document
+from resolvers.fields import top_level
 
 # The deepest operation we know of, a page of products with their creators and page information, has depth 6.
 _MAXIMUM_DEPTH: Final = 12
@@ -39,7 +37,6 @@ class Document:
 
     node: DocumentNode
     errors: tuple[GraphQLError, ...]
-    holds_card_number: bool
 
 
 class Documents:
@@ -67,26 +64,13 @@ class Documents:
         self.misses += 1
         node = parse(text, max_tokens=MAXIMUM_TOKENS)
         errors = tuple(validate(schema, node, self._rules, max_errors=_ERRORS_SHOWN))
-        literals = _Literals()
-        visit(node, literals)
-        document = Document(node, errors, literals.holds_card_number)
+        refused = refusal_of_document(node)
+        if refused is not None:
+            errors = (top_level(refused),)
+        document = Document(node, errors)
         # What is refused is not kept: only what clients really run should displace other documents.
-        if not errors and not literals.holds_card_number and len(text) <= _LARGEST_CACHED:
+        if not errors and len(text) <= _LARGEST_CACHED:
             self._known[text] = document
             if len(self._known) > self._size:
                 self._known.popitem(last=False)
         return document
-
-
-class _Literals(Visitor):
-    """Looks at the strings and numbers written into a document."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.holds_card_number = False
-
-    def enter_string_value(self, node: StringValueNode, *_: object) -> None:
-        self.holds_card_number = self.holds_card_number or text_holds_card_number(node.value)
-
-    enter_int_value = enter_string_value
-    enter_float_value = enter_string_value

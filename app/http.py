@@ -7,16 +7,13 @@ from typing import Any, Final
 
 import orjson
 import structlog
-from graphql import GraphQLError
+from graphql import OperationType
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
-from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
-from strawberry.types.execution import PreExecutionError
-from strawberry.types.graphql import OperationType
 
 from app.auth import Authenticator
-from app.graphql import ComptoirSchema, shown
+from app.graphql import ComptoirSchema, NotAllowedError
 from core.errors import ErrorCode, Refused
 from resolvers.context import Context
 from resolvers.fields import top_level
@@ -119,32 +116,24 @@ class GraphQLEndpoint:
             return _response(401, media_type, _problem(refused.message, refused.code), headers)
         context = Context(self._engine, viewer, trace_id(request))
         try:
-            result = await self._schema.execute(
-                asked.query,
-                variable_values=asked.variables,
-                context_value=context,
-                operation_name=asked.operation_name,
-                allowed_operation_types=allowed,
+            answer = await self._schema.answer(
+                asked.query, asked.variables, asked.operation_name, context, allowed
             )
-        except CannotGetOperationTypeError as error:
-            status = 400 if media_type == GRAPHQL_RESPONSE else 200
-            return _response(status, media_type, _problem(error.as_http_error_reason(), ErrorCode.INPUT_INVALID))
-        except InvalidOperationTypeError as error:
-            if error.operation_type is OperationType.SUBSCRIPTION:
+        except NotAllowedError as error:
+            if error.operation is OperationType.SUBSCRIPTION:
                 message = "Subscriptions are served over WebSocket, with the subprotocol graphql-transport-ws."
                 return _response(400, media_type, _problem(message, ErrorCode.INPUT_INVALID))
             message = "Mutations are sent by POST."
             return _response(405, media_type, _problem(message, ErrorCode.INPUT_INVALID), {"allow": "POST"})
-        errors = result.errors or []
-        if result.data is None and isinstance(result, PreExecutionError):
-            body: dict[str, Any] = {"errors": [_formatted(error, context.trace_id) for error in errors]}
-            return _response(400 if media_type == GRAPHQL_RESPONSE else 200, media_type, body)
-        body = {"data": result.data}
-        if errors:
-            body["errors"] = [error.formatted for error in errors]
-        if result.extensions:
-            body["extensions"] = result.extensions
-        return _response(200, media_type, body)
+        body: dict[str, Any] = {}
+        if not answer.is_request_error:
+            body["data"] = answer.data
+        if answer.errors:
+            body["errors"] = [error.formatted for error in answer.errors]
+        if answer.extensions:
+            body["extensions"] = answer.extensions
+        unrun = answer.is_request_error and media_type == GRAPHQL_RESPONSE
+        return _response(400 if unrun else 200, media_type, body)
 
     async def _asked(self, request: Request) -> tuple[_Asked, frozenset[OperationType]]:
         if request.method == "GET" and self._get:
@@ -222,10 +211,6 @@ def _from_json(given: Any) -> _Asked:
     if extensions is not None and not isinstance(extensions, dict):
         raise _Unfit(400, "Send extensions as an object.")
     return _Asked(query, variables, name or None)
-
-
-def _formatted(error: GraphQLError, trace: str) -> Any:
-    return (error if error.extensions else shown(error, trace)).formatted
 
 
 def _problem(message: str, code: ErrorCode) -> dict[str, Any]:

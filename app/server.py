@@ -61,6 +61,7 @@ def serve(settings: Settings, dsn: str, listener: socket.socket, ready: Callable
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
     )
     server = _Server(config, ready)
     try:

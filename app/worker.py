@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from app.engine import open_engine
+from app.memory import settle_memory
 from app.settings import Settings
 from app.supervisor import Pacer, Supervisor
 from providers.payments.sandbox import SandboxProvider, deliver, http_client
@@ -32,6 +33,7 @@ async def run_worker(settings: Settings, dsn: str, stop: asyncio.Event) -> None:
                         stop=stop,
                     ),
                 )
+            settle_memory()
             await stop.wait()
             await supervisor.stop()
 

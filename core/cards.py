@@ -1,7 +1,6 @@
 """Recognising card numbers, so that they can be refused before anything stores or logs them."""
 
 import re
-from collections.abc import Iterable, Mapping
 from typing import Final
 
 # A primary account number has 13 to 19 digits (ISO/IEC 7812-1) and stands alone: digits inside a longer word (a
@@ -44,21 +43,4 @@ def text_holds_card_number(text: str) -> bool:
         if any(len(number) >= _FEWEST_DIGITS and _may_be_card_number(number) for number in open_numbers):
             return True
         end = group.end()
-    return False
-
-
-def holds_card_number(value: object) -> bool:
-    """Return whether a JSON value holds a card number anywhere, keys and bare numbers included."""
-    if isinstance(value, str):
-        return text_holds_card_number(value)
-    if isinstance(value, bool) or value is None:
-        return False
-    if isinstance(value, int):
-        return text_holds_card_number(str(value))
-    if isinstance(value, float):
-        return value.is_integer() and text_holds_card_number(str(int(value)))
-    if isinstance(value, Mapping):
-        return any(holds_card_number(key) or holds_card_number(item) for key, item in value.items())
-    if isinstance(value, Iterable):
-        return any(holds_card_number(item) for item in value)
     return False

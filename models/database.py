@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import asyncpg
 from tortoise.backends.asyncpg.client import TransactionWrapper
@@ -24,6 +24,17 @@ DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.Intern
 
 APP_ROLE = "comptoir_app"
 """The database role the application acts as; migrations grant it what it needs and no more."""
+
+
+# Statements that write find their rows by key, and each is prepared once per connection. A plan made while the
+# tables are small would read them whole for as long as it is kept, and a plan made anew for every call costs as
+# much as the call.
+_WRITER_SETTINGS: Final = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
 
 
 class OrmConnection(TransactionWrapper):
@@ -67,7 +78,7 @@ class Database:
         """Open both pools. Raises ``OSError`` or ``asyncpg.PostgresError`` when the server cannot be reached."""
         reader = await _pool(dsn, readers, {"role": role, "default_transaction_read_only": "on"})
         try:
-            writer = await _pool(dsn, writers, {"role": role})
+            writer = await _pool(dsn, writers, {"role": role, **_WRITER_SETTINGS})
         except BaseException:
             await reader.close()
             raise

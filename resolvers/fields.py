@@ -30,9 +30,7 @@ Id = Annotated[strawberry.ID, strawberry.argument(description="Its id.")]
 _INPUT: Final = strawberry.argument(description="What to do, and under which key.")
 
 
-def query(
-    *, description: str, scope: Scope | None = None, guests: bool = False
-) -> Callable[[Callable[P, T]], T]:
+def query(*, description: str, scope: Scope | None = None, guests: bool = False) -> Callable[[Callable[P, T]], T]:
     """Declare a query. With a scope, the field itself says nothing to those without it."""
     return computed(description=description, directives=access(scope, guests=guests) if scope else ())
 

@@ -16,7 +16,8 @@ from services import purchases
 @strawberry.type
 class PurchaseQuery:
     @query(
-        description="A purchase by its id, for its buyer and its seller, or with its payment's token; null for anybody else.",
+        description="A purchase by its id, for its buyer and its seller, or with its payment's token; "
+        "null for anybody else.",
         scope=Scope.ACCOUNT_READ,
         guests=True,
     )

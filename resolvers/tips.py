@@ -16,7 +16,8 @@ from services import tips
 @strawberry.type
 class TipQuery:
     @query(
-        description="A tip by its id, for who gave it and who received it, or with its payment's token; null for anybody else.",
+        description="A tip by its id, for who gave it and who received it, or with its payment's token; "
+        "null for anybody else.",
         scope=Scope.ACCOUNT_READ,
         guests=True,
     )

@@ -58,6 +58,7 @@ _KNOWN_TO_PROVIDER: Final = """
     )
     select * from payment
 """
+_READ_PAYMENT: Final = "select * from payments where id = $1"
 _READ_PAYMENTS: Final = "select * from payments where id = any($1::uuid[])"
 _READ_EVENTS: Final = (
     "select * from payment_events where payment_id = any($1::uuid[]) order by payment_id, sequence"
@@ -222,8 +223,7 @@ async def of_payer(engine: Engine, user_id: UUID, query: PageQuery) -> Page:
 
 async def read(engine: Engine, payment_id: UUID) -> Any:
     """Return a payment's row as it is now, or None. Says nothing about who may see it."""
-    rows = await by_id(engine, [payment_id])
-    return rows[0] if rows else None
+    return await engine.database.reader.fetchrow(_READ_PAYMENT, payment_id)
 
 
 def is_payer(viewer: Viewer, row: Any) -> bool:

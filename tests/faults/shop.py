@@ -103,10 +103,15 @@ async def everything_told(deployment: Deployment) -> None:
         "select count(*) from sandbox.event where next_attempt_at is not null",
         "select count(*) from inbox_events where state <> 'DONE'",
         "select count(*) from payments where status = 'SUCCEEDED' and matured_at is null",
-        "select count(*) from outbox_events where position is null",
-        "select assigned - published from relay_position",
     ):
         await _empty(deployment, sql)
+    await relayed(deployment)
+
+
+async def relayed(deployment: Deployment) -> None:
+    """Wait until the relay has handed over all there is."""
+    await _empty(deployment, "select count(*) from outbox_events where position is null")
+    await _empty(deployment, "select assigned - published from relay_position")
 
 
 async def _empty(deployment: Deployment, sql: str) -> None:

@@ -19,7 +19,7 @@ from app.settings import CHECKOUT
 from core import ids
 from core.ids import Noun
 from tests.faults import places
-from tests.faults.shop import Customer, audit, everything_told, name, open_shop, settled
+from tests.faults.shop import Customer, audit, everything_told, name, open_shop, relayed, settled
 from tests.support.processes import Deployment, Nursery, Process, deployment, environment
 from tests.support.world import add_fee_rules, eventually, free_port
 
@@ -327,6 +327,35 @@ async def test_while_redis_is_away_payments_go_on_and_watchers_get_everything_on
         assert activity.tips == await tips_in_order(deployed)
         await two.a.ready()
         await two.b.ready()
+
+
+@pytest.mark.redis
+async def test_what_redis_lost_after_it_was_published_is_read_from_the_database(
+    redis: Redis, dsn: str, books: None, forks: Nursery
+) -> None:
+    async with two_webs(forks, dsn, redis.url) as two:
+        deployed = two.deployed
+        creator = await deployed.creator("fable")
+        async with following(two, two.b, _ACTIVITY, "creatorActivity", creator, "fable") as activity:
+            await activity.next()
+            # B is too busy to read what A publishes, and when it has time again that is gone.
+            two.b.send(signal.SIGSTOP)
+            try:
+                payments = []
+                for _ in range(3):
+                    customer = two.at(two.a, name())
+                    payments.append(await customer.tip(creator))
+                    await customer.pay(payments[-1])
+                await deployed.hours_pass()
+                await settled(deployed, *payments)
+                await relayed(deployed)
+                redis.kill()
+                redis.start()
+            finally:
+                two.b.send(signal.SIGCONT)
+            while len(activity.tips) < len(payments):
+                await activity.next()
+        assert activity.tips == await tips_in_order(deployed)
 
 
 async def test_second_web_without_redis_says_so_in_a_sentence_and_ends_with_1(deployed: Deployment) -> None:

@@ -182,6 +182,10 @@ class Process:
         """Ask it to end (SIGTERM) and wait until it has."""
         await self._end(signal.SIGTERM)
 
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, as SIGSTOP and SIGCONT."""
+        signal.pidfd_send_signal(self._handle, number)
+
     async def restart(self) -> None:
         """Start it again, without the fault it had, once it has ended."""
         assert self.status is not None, "it still runs"

@@ -1,0 +1,423 @@
+"""Who may do what: every field with a permission × every role × somebody else's object."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import pytest
+import pytest_asyncio
+from graphql import ObjectTypeDefinitionNode, parse
+
+from app.client import Client, GraphQLFailed
+from app.graphql import printed_schema
+from core.ids import Noun
+from core.scopes import Scope
+from tests.api.shop import Shop, ask, do, nothing_of, pay, unchanged, usd
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+WORDS = "words for the two of them alone"
+
+
+@dataclass(frozen=True)
+class Permission:
+    """What the schema says of a field: nobody may use it without the scope, but guests where it says so."""
+
+    scope: Scope
+    guests: bool
+
+
+def _stated() -> tuple[dict[str, Permission], set[str]]:
+    """Read from the printed schema which fields state a permission, and which root fields state none."""
+    guarded: dict[str, Permission] = {}
+    public: set[str] = set()
+    for definition in parse(printed_schema()).definitions:
+        if not isinstance(definition, ObjectTypeDefinitionNode):
+            continue
+        for declared in definition.fields or ():
+            name = f"{definition.name.value}.{declared.name.value}"
+            access = [found for found in declared.directives or () if found.name.value == "access"]
+            if access:
+                given: dict[str, Any] = {argument.name.value: argument.value for argument in access[0].arguments}
+                guarded[name] = Permission(Scope[given["scope"].value], given["guests"].value)
+            elif definition.name.value in {"Query", "Mutation", "Subscription"}:
+                public.add(name)
+    return guarded, public
+
+
+GUARDED, PUBLIC = _stated()
+
+
+@dataclass
+class Stage:
+    """A shop with a tip and a purchase between the supporter and the creator, both paid."""
+
+    shop: Shop
+    payment: str
+    tip: str
+    purchase: str
+    user: str
+    newcomers: int = field(default=0)
+
+    def client(self, user: str | None, without: Scope | None = None, *, scopes: bool = True) -> Client:
+        """Return somebody's client, without one scope or without any."""
+        if user is None:
+            return self.shop.world.client()
+        return self.shop.world.client(user, frozenset(Scope) - {without} if scopes else frozenset())
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What nobody but the two of them may be shown."""
+        return (self.payment, self.tip, self.purchase, self.user, WORDS, self.shop.payment, self.shop.archived)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(shop: Shop) -> Stage:
+    """What everybody tries to get at."""
+    tip = await do(shop.supporter, "tipCreate", creatorId=shop.creator, amount=usd("5.00"), message=WORDS)
+    bought = await do(shop.supporter, "purchaseCreate", productId=shop.product)
+    await pay(shop.supporter, tip["payment"]["id"], shop.world)
+    await pay(shop.supporter, bought["payment"]["id"], shop.world)
+    user = (await shop.supporter.run("{ me { id } }"))["me"]["id"]
+    return Stage(shop, tip["payment"]["id"], tip["tip"]["id"], bought["purchase"]["id"], user)
+
+
+OUTSIDERS = ("nobody", "a stranger", "a stranger without scopes", "a guest of another payment")
+
+
+def _outsider(stage: Stage, role: str) -> Client:
+    return {
+        "nobody": stage.shop.nobody,
+        "a stranger": stage.shop.stranger,
+        "a stranger without scopes": stage.client("stranger", scopes=False),
+        "a guest of another payment": stage.shop.guest,
+    }[role]
+
+
+# Reading ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A query for somebody's object; ``owners`` are who may see it, each with the scope it takes."""
+
+    query: str
+    owners: Mapping[str, Scope]
+    given: str | None = None
+    missing: str | None = None
+    nothing: Mapping[str, Any] | None = None
+
+
+def _read(name: str) -> str:
+    return f"query ($id: ID!) {{ found: {name}(id: $id) {{ id }} }}"
+
+
+NOTHING = {"found": None}
+READINGS: dict[str, list[Reading]] = {
+    "Query.me": [Reading("{ found: me { id name } }", {"supporter": Scope.ACCOUNT_READ}, nothing=NOTHING)],
+    "Query.payment": [
+        Reading(_read("payment"), {"supporter": Scope.ACCOUNT_READ}, "payment", nothing_of(Noun.PAYMENT))
+    ],
+    "Query.tip": [
+        Reading(
+            _read("tip"),
+            {"supporter": Scope.ACCOUNT_READ, "fable": Scope.EARNINGS_READ},
+            "tip",
+            nothing_of(Noun.TIP),
+        )
+    ],
+    "Query.purchase": [
+        Reading(
+            _read("purchase"),
+            {"supporter": Scope.ACCOUNT_READ, "fable": Scope.EARNINGS_READ},
+            "purchase",
+            nothing_of(Noun.PURCHASE),
+        )
+    ],
+    "User.payments": [
+        Reading(
+            "{ me { found: payments(first: 100) { totalCount nodes { id } } } }",
+            {"supporter": Scope.ACCOUNT_READ},
+            nothing={"me": None},
+        )
+    ],
+    "User.purchases": [
+        Reading(
+            "{ me { found: purchases(first: 100) { totalCount nodes { id } } } }",
+            {"supporter": Scope.ACCOUNT_READ},
+            nothing={"me": None},
+        )
+    ],
+    "Creator.tips": [
+        Reading(
+            '{ creator(handle: "fable") { found: tips(first: 100) { totalCount nodes { id message } } } }',
+            {"fable": Scope.EARNINGS_READ},
+            nothing={"creator": NOTHING},
+        )
+    ],
+    "Creator.earnings": [
+        Reading(
+            '{ creator(handle: "fable") { found: earnings(currency: "USD") { lifetime { amount } } } }',
+            {"fable": Scope.EARNINGS_READ},
+            nothing={"creator": NOTHING},
+        )
+    ],
+    "Query.node": [
+        Reading(_read("node"), {"supporter": Scope.ACCOUNT_READ}, "user", nothing_of(Noun.USER)),
+        Reading(_read("node"), {"supporter": Scope.ACCOUNT_READ}, "payment", nothing_of(Noun.PAYMENT)),
+        Reading(
+            _read("node"),
+            {"supporter": Scope.ACCOUNT_READ, "fable": Scope.EARNINGS_READ},
+            "tip",
+            nothing_of(Noun.TIP),
+        ),
+        Reading(
+            _read("node"),
+            {"supporter": Scope.ACCOUNT_READ, "fable": Scope.EARNINGS_READ},
+            "purchase",
+            nothing_of(Noun.PURCHASE),
+        ),
+        Reading(_read("node"), {"fable": Scope.PRODUCTS_WRITE}, "archived", nothing_of(Noun.PRODUCT)),
+    ],
+    "Query.product": [
+        Reading(_read("product"), {"fable": Scope.PRODUCTS_WRITE}, "archived", nothing_of(Noun.PRODUCT))
+    ],
+}
+
+ALL_READINGS = [
+    pytest.param(reading, id=f"{name} {reading.given or ''}".strip())
+    for name, readings in READINGS.items()
+    for reading in readings
+]
+
+
+def _id(stage: Stage, reading: Reading) -> dict[str, str]:
+    if reading.given is None:
+        return {}
+    return {"id": stage.shop.archived if reading.given == "archived" else getattr(stage, reading.given)}
+
+
+@pytest.mark.parametrize("reading", ALL_READINGS)
+async def test_object_is_read_by_those_it_belongs_to(stage: Stage, reading: Reading) -> None:
+    for owner in reading.owners:
+        text = orjson.dumps(await stage.client(owner).full(reading.query, **_id(stage, reading))).decode()
+
+        assert '"errors"' not in text
+        assert any(secret in text for secret in (*stage.secrets, '"amount":"13.65"', '"amount":"4.75"'))
+
+
+@pytest.mark.parametrize("role", OUTSIDERS)
+@pytest.mark.parametrize("reading", ALL_READINGS)
+async def test_object_of_somebody_else_is_read_like_one_that_is_not_there(
+    stage: Stage, reading: Reading, role: str
+) -> None:
+    client = _outsider(stage, role)
+
+    answer = await client.full(reading.query, **_id(stage, reading))
+
+    if reading.missing is not None:
+        assert answer == await client.full(reading.query, id=reading.missing) == {"data": NOTHING}
+    elif role != "a stranger" or (reading.nothing != NOTHING and "me" not in (reading.nothing or {})):
+        assert answer == {"data": reading.nothing}
+    text = orjson.dumps(answer).decode()
+    assert not any(secret in text for secret in stage.secrets)
+
+
+@pytest.mark.parametrize("reading", ALL_READINGS)
+async def test_owner_without_the_scope_reads_nothing(stage: Stage, reading: Reading) -> None:
+    for owner, scope in reading.owners.items():
+        answer = await stage.client(owner, without=scope).full(reading.query, **_id(stage, reading))
+
+        assert answer == {"data": reading.nothing or NOTHING}
+
+
+@pytest.mark.parametrize(
+    "name", ["Query.creator", "Query.creators", "Query.products", "Query.quote", "Creator.products"]
+)
+async def test_public_field_says_the_same_to_everybody(stage: Stage, name: str) -> None:
+    query = {
+        "Query.creator": '{ creator(handle: "fable") { id handle displayName bio active createdAt } }',
+        "Query.creators": "{ creators(first: 100) { totalCount nodes { id handle } } }",
+        "Query.products": "{ products(first: 100) { totalCount nodes { id title creator { handle } } } }",
+        "Query.quote": f'{{ quote(input: {{kind: TIP, creatorId: "{stage.shop.creator}", '
+        'amount: {amount: "5", currency: "USD"}}) { lines { amount { amount } } } }',
+        "Creator.products": '{ creator(handle: "fable") { products(first: 100) { totalCount nodes { id } } } }',
+    }[name]
+    answers = [await _outsider(stage, role).full(query) for role in OUTSIDERS]
+
+    assert answers == [answers[0]] * len(OUTSIDERS)
+    assert "errors" not in answers[0]
+    assert not any(secret in orjson.dumps(answers[0]).decode() for secret in stage.secrets)
+
+
+# Doing ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Doing:
+    """A mutation of ``owner``; ``foreign`` names the argument that holds the object, if it takes one."""
+
+    owner: str
+    given: Mapping[str, Any]
+    foreign: tuple[str, Noun] | None = None
+
+
+DOINGS: dict[str, Doing] = {
+    "Mutation.creatorCreate": Doing("unborn", {"handle": "unborn", "displayName": "U"}),
+    "Mutation.creatorUpdate": Doing("fable", {"active": False}, ("creatorId", Noun.CREATOR)),
+    "Mutation.productCreate": Doing("fable", {"title": "A", "price": usd("5.00")}, ("creatorId", Noun.CREATOR)),
+    "Mutation.productUpdate": Doing("fable", {"title": "B"}, ("productId", Noun.PRODUCT)),
+    "Mutation.productArchive": Doing("fable", {}, ("productId", Noun.PRODUCT)),
+    "Mutation.tipCreate": Doing("supporter", {"creatorId": "", "amount": usd("5.00")}),
+    "Mutation.purchaseCreate": Doing("supporter", {"productId": ""}),
+    "Mutation.paymentConfirm": Doing("supporter", {"method": "tok_success"}, ("paymentId", Noun.PAYMENT)),
+    "Mutation.paymentCancel": Doing("supporter", {}, ("paymentId", Noun.PAYMENT)),
+}
+
+
+def _input(stage: Stage, doing: Doing, foreign: str | None = None) -> dict[str, Any]:
+    objects = {
+        "creatorId": stage.shop.creator,
+        "productId": stage.shop.product,
+        "paymentId": stage.shop.payment,
+    }
+    given = {name: objects[name] if value == "" else value for name, value in doing.given.items()}
+    if doing.foreign is not None:
+        given[doing.foreign[0]] = foreign or objects[doing.foreign[0]]
+    return given
+
+
+def _codes(payload: Mapping[str, Any]) -> list[str]:
+    assert all(value is None for name, value in payload.items() if name != "errors") or not payload["errors"]
+    return [error["code"] for error in payload["errors"]]
+
+
+@pytest.mark.parametrize("role", OUTSIDERS)
+@pytest.mark.parametrize("name", DOINGS)
+async def test_mutation_of_somebody_elses_object_is_refused_and_does_nothing(
+    stage: Stage, name: str, role: str
+) -> None:
+    doing, permission = DOINGS[name], GUARDED[name]
+    mutation = name.partition(".")[2]
+    client = _outsider(stage, role)
+    signed_in = role.startswith("a stranger")
+    if role == "a stranger without scopes":
+        expected, stored = "FORBIDDEN", 0
+    elif not signed_in and not permission.guests:
+        expected, stored = "UNAUTHENTICATED", 0
+    elif doing.foreign is None:
+        # With the scope, or as a guest, anybody may: it makes something of their own.
+        return
+    else:
+        expected, stored = "NOT_FOUND", 1
+
+    async with unchanged(stage.shop.world, requests=stored):
+        theirs = await ask(client, mutation, **_input(stage, doing))
+    assert _codes(theirs) == [expected]
+    if doing.foreign is not None:
+        async with unchanged(stage.shop.world, requests=stored):
+            missing = await ask(client, mutation, **_input(stage, doing, nothing_of(doing.foreign[1])))
+        assert theirs == missing
+
+
+@pytest.mark.parametrize("name", DOINGS)
+async def test_mutation_without_its_scope_is_refused_and_does_nothing(stage: Stage, name: str) -> None:
+    doing, permission = DOINGS[name], GUARDED[name]
+    await stage.client(doing.owner).run("{ me { id } }")
+    client = stage.client(doing.owner, without=permission.scope)
+
+    async with unchanged(stage.shop.world):
+        payload = await ask(client, name.partition(".")[2], **_input(stage, doing))
+
+    assert _codes(payload) == ["FORBIDDEN"]
+    assert permission.scope.value in payload["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("name", [name for name in DOINGS if name != "Mutation.productArchive"])
+async def test_mutation_with_nothing_but_its_scope_is_done(shop: Shop, name: str) -> None:
+    doing, permission = DOINGS[name], GUARDED[name]
+    client = shop.world.client(doing.owner, frozenset([permission.scope]))
+    stage = Stage(shop, "", "", "", "")
+    given = _input(stage, doing)
+    if "paymentId" in given:
+        given["paymentId"] = (await shop.world.tip(shop.supporter, shop.creator))["payment"]["id"]
+    if name == "Mutation.creatorUpdate":
+        given["active"] = True
+
+    payload = await ask(client, name.partition(".")[2], **given)
+
+    assert payload["errors"] == []
+
+
+# Watching ---------------------------------------------------------------------------------------------------
+
+
+WATCHES: dict[str, tuple[str, str, Noun, str]] = {
+    "Subscription.paymentStatus": (
+        "subscription ($id: ID!) { paymentStatus(paymentId: $id) { payment { id } } }",
+        "supporter",
+        Noun.PAYMENT,
+        "payment",
+    ),
+    "Subscription.creatorActivity": (
+        "subscription ($id: ID!) { creatorActivity(creatorId: $id) { recent { tip { message } } } }",
+        "fable",
+        Noun.CREATOR,
+        "creator",
+    ),
+}
+
+
+@pytest.mark.parametrize("role", [*OUTSIDERS, "its owner without the scope"])
+@pytest.mark.parametrize("name", WATCHES)
+async def test_object_of_somebody_else_is_watched_like_one_that_is_not_there(
+    stage: Stage, name: str, role: str
+) -> None:
+    query, owner, noun, kind = WATCHES[name]
+    given = stage.payment if kind == "payment" else stage.shop.creator
+    client = stage.client(owner, without=GUARDED[name].scope) if role.startswith("its") else _outsider(stage, role)
+    errors = []
+    async with client.socket() as socket:
+        for wanted in (given, nothing_of(noun)):
+            stream = await socket.subscribe(query, id=wanted)
+            with pytest.raises(GraphQLFailed) as failed:
+                await stream.next()
+            errors.append(failed.value.errors)
+
+    assert errors[0] == errors[1]
+    assert [error["extensions"]["code"] for error in errors[0]] == ["NOT_FOUND"]
+
+
+@pytest.mark.parametrize("name", WATCHES)
+async def test_object_is_watched_by_its_owner_with_nothing_but_the_scope(stage: Stage, name: str) -> None:
+    query, owner, _, kind = WATCHES[name]
+    client = stage.shop.world.client(owner, frozenset([GUARDED[name].scope]))
+
+    async with client.socket() as socket:
+        stream = await socket.subscribe(query, id=stage.payment if kind == "payment" else stage.shop.creator)
+
+        assert await stream.next()
+
+
+# Nothing is forgotten ---------------------------------------------------------------------------------------
+
+
+async def test_every_field_with_a_permission_has_its_case() -> None:
+    assert set(READINGS) | set(DOINGS) | set(WATCHES) >= set(GUARDED)
+
+
+async def test_every_root_field_without_a_permission_is_known_to_be_public() -> None:
+    assert {
+        "Query.node",
+        "Query.creator",
+        "Query.creators",
+        "Query.product",
+        "Query.products",
+        "Query.quote",
+    } == PUBLIC
+
+
+async def test_every_mutation_and_subscription_states_its_permission() -> None:
+    assert set(DOINGS) == {name for name in GUARDED if name.startswith("Mutation.")}
+    assert set(WATCHES) == {name for name in GUARDED if name.startswith("Subscription.")}
