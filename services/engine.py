@@ -3,14 +3,18 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
-from core.viewer import Viewer
 from ledger import Accounts
 from models.database import Database
 from providers.payments.base import Fact, PaymentProvider
+from services.batcher import Batcher
 from services.bus import Bus
 from services.guests import GuestTokens
+
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
 
 
 class Settle(Protocol):
@@ -40,6 +44,13 @@ class Engine:
     payment_expiry: timedelta = timedelta(hours=1)
     relay_wake: Callable[[], None] = field(default=lambda: None)
     inbox_wake: Callable[[], None] = field(default=lambda: None)
+    _batchers: dict[Callable[..., Any], Batcher[Any, Any]] = field(default_factory=dict)
 
-
-__all__ = ["Engine", "Settle", "Viewer"]
+    def batched(
+        self, run: "Callable[[Engine, Sequence[ItemT]], Awaitable[Sequence[ResultT]]]"
+    ) -> Batcher[ItemT, ResultT]:
+        """Return this process's batcher for a statement that takes many items."""
+        batcher = self._batchers.get(run)
+        if batcher is None:
+            batcher = self._batchers[run] = Batcher(partial(run, self))
+        return batcher

@@ -89,7 +89,7 @@ def fold(known: Known, fact: PaymentFact) -> tuple[Known, bool]:
         raise Contradiction("The provider speaks of another of its objects than the payment's.")
     if not 0 <= fact.captured <= known.gross or not 0 <= fact.authorized <= known.gross:
         raise Contradiction("The provider speaks of more than the payment's amount.")
-    tie = known.at == fact.at and known.state is not None and known.state is not fact.state
+    tie = known.state is not None and known.at == fact.at and _told(known) != _told(fact)
     merged = replace(
         known,
         provider_reference=fact.provider_reference,
@@ -113,8 +113,17 @@ def _supersedes(known: Known, fact: PaymentFact) -> bool:
     if known.state is None or known.at is None:
         return True
     ends = (known.state in _ABSORBING, fact.state in _ABSORBING)
+    if ends == (True, True) and known.state is fact.state:
+        # Told of twice, it happened when it was first told to have happened.
+        return fact.at < known.at
     if ends == (True, True):
-        return known.state is ProviderState.CANCELED and fact.state is ProviderState.SUCCEEDED
+        return fact.state is ProviderState.SUCCEEDED
     if any(ends):
         return ends[1]
-    return (fact.at, _PROGRESS[fact.state]) > (known.at, _PROGRESS[known.state])
+    return (fact.at, *_told(fact)) > (known.at, *_told(known))
+
+
+def _told(what: Known | PaymentFact) -> tuple[int, str, str]:
+    """What is told of a moment, in an order: the state, then the reason for it, then where the payer goes."""
+    rank = -1 if what.state is None else _PROGRESS[what.state]
+    return rank, what.decline_code or "", what.action_url or ""

@@ -42,11 +42,15 @@ CREATE_PAYMENT: Final = """
 """Two steps of a statement that names its new payment in a step called ``draft``."""
 
 _KNOWN_TO_PROVIDER: Final = """
-    with payment as (
-        update payments set provider_reference = $2, provider_state = $3, provider_state_at = $4,
-            status = 'PENDING', sequence = 2, calling_until = null, updated_at = $5
-        where id = $1 and status = 'CREATED' and provider_state is null
-        returning *
+    with told as (
+        select * from unnest($1::uuid[], $2::text[], $3::timestamptz[]) as t (id, reference, at) order by id
+    ),
+    payment as (
+        update payments p set provider_reference = t.reference, provider_state = 'REQUIRES_METHOD',
+            provider_state_at = t.at, status = 'PENDING', sequence = 2, calling_until = null, updated_at = $4
+        from told t
+        where p.id = t.id and p.status = 'CREATED' and p.provider_state is null
+        returning p.*
     ),
     event as (
         insert into payment_events (payment_id, sequence, status, at)
@@ -179,14 +183,25 @@ async def start(engine: Engine, payment_id: UUID, amount: int, currency: str, ki
         return await read(engine, payment_id)
     row = None
     if fact.state is base.ProviderState.REQUIRES_METHOD:
-        row = await engine.database.writer.fetchrow(
-            _KNOWN_TO_PROVIDER, payment_id, fact.provider_reference, fact.state.value, fact.at, now()
-        )
+        row = await engine.batched(_known_to_provider).submit(fact)
     if row is None:
         await engine.settle(engine, [fact], look_up_at=None)
         row = await read(engine, payment_id)
     engine.relay_wake()
     return row
+
+
+async def _known_to_provider(engine: Engine, facts: Sequence[base.PaymentFact]) -> list[Any]:
+    """Record that payments are known to their provider; None for one that somebody has moved on already."""
+    rows = await engine.database.writer.fetch(
+        _KNOWN_TO_PROVIDER,
+        [fact.reference for fact in facts],
+        [fact.provider_reference for fact in facts],
+        [fact.at for fact in facts],
+        now(),
+    )
+    by_id = {row["id"]: row for row in rows}
+    return [by_id.get(fact.reference) for fact in facts]
 
 
 async def resume(engine: Engine, payment_id: UUID, *, fresh: bool = False) -> Any:

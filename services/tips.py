@@ -13,7 +13,6 @@ from core.ids import uuid7
 from core.money import Money
 from core.payments import PaymentKind
 from core.viewer import Viewer
-from models.database import fetch_one
 from services import payments
 from services.creators import creator_not_active
 from services.engine import Engine
@@ -35,45 +34,50 @@ _REFUSALS: Final = {
 
 _STORED_REFUSALS: Final = orjson.dumps(_REFUSALS).decode()
 
-# One round trip and one commit: the request's key, the tip, its payment and the payment's first event. What
-# speaks against the tip is decided in the statement, and stored under the key as its outcome.
+# One round trip and one commit for any number of tips: their requests' keys, the tips, their payments and the
+# payments' first events. What speaks against a tip is decided in the statement, and stored under its key as the
+# outcome. Keys go in by order, so that batches of several processes cannot wait for each other in a circle.
 _SEND: Final = f"""
-    with creator as (
-        select id, user_id, state, plan from creators where id = $1
+    with asked as (
+        select * from unnest($1::uuid[], $2::text[], $3::numeric[], $4::uuid[], $5::text[], $6::text[],
+            $7::bytea[], $8::text[], $9::uuid[], $10::uuid[], $11::text[])
+        as a (creator_id, currency, gross, payer_id, principal, key, body_hash, ids, payment_id, tip_id, message)
     ),
-    split as (
-        select s.* from creator c, fee_split('tip', $2, c.plan, $3, $4) s
-    ),
-    verdict as (
-        select case
-            when c.user_id = $5 then 'SELF_TIP'
+    judged as (
+        select a.*, c.id is not null as creator_found, s.fee, s.tax, s.net, s.rule_id, s.maturity_delay_seconds,
+            case
+            when c.user_id = a.payer_id then 'SELF_TIP'
             when c.state <> 'active' then 'CREATOR_NOT_ACTIVE'
             when s.rule_id is null then 'CURRENCY_NOT_SUPPORTED'
             when s.net < 1 then 'AMOUNT_TOO_SMALL'
             end as refusal
-        from creator c left join split s on true
+        from asked a
+        left join creators c on c.id = a.creator_id
+        left join lateral fee_split('tip', a.currency, c.plan, a.gross, $12) s on true
     ),
     request as (
         insert into requests (principal, operation, key, body_hash, outcome, created_at)
-        select $6, 'tipCreate', $7, $8, case when refusal is null then $9::jsonb else $10::jsonb -> refusal end, $4
-        from verdict
+        select principal, 'tipCreate', key, body_hash,
+            case when refusal is null then ids::jsonb else $13::jsonb -> refusal end, $12
+        from judged where creator_found
+        order by principal, key
         on conflict (principal, operation, key) do nothing
-        returning id
+        returning principal, key
     ),
     draft as (
-        select $11::uuid as id, 'tip' as kind, $1::uuid as creator_id, $5::uuid as payer_id, $2 as currency,
-            $3::numeric as gross, s.fee, s.tax, s.net, s.rule_id, s.maturity_delay_seconds, $12 as provider,
-            $13::timestamptz as calling_until, $4::timestamptz as at
-        from request, verdict, split s where refusal is null
+        select j.payment_id as id, 'tip' as kind, j.creator_id, j.payer_id, j.currency, j.gross, j.fee, j.tax,
+            j.net, j.rule_id, j.maturity_delay_seconds, $14 as provider, $15::timestamptz as calling_until,
+            $12::timestamptz as at, j.tip_id, j.message
+        from judged j join request r using (principal, key)
+        where j.refusal is null
     ),
     {payments.CREATE_PAYMENT},
     tip as (
         insert into tips (id, payment_id, creator_id, giver_id, message, created_at)
-        select $14, id, creator_id, payer_id, $15, created_at from payment
-        returning id
+        select tip_id, id, creator_id, payer_id, message, at from draft
     )
-    select exists (select from creator) as creator_found, exists (select from request) as fresh,
-        (select refusal from verdict) as refusal
+    select j.payment_id, j.creator_found, r.key is not null as fresh, j.refusal
+    from judged j left join request r using (principal, key)
 """  # ruff: ignore[hardcoded-sql-expression] - made of constants
 _READ_TIPS: Final = """
     select t.*, p.status, p.gross, p.net, p.currency, c.user_id as creator_user_id
@@ -125,34 +129,59 @@ async def send(engine: Engine, viewer: Viewer, command: SendTip) -> SentTip:
             f"A message has at most {_MAXIMUM_MESSAGE_LENGTH} characters.",
             path=("message",),
         )
-    tip_id, payment_id, at = uuid7(), uuid7(), now()
-    row = await fetch_one(
-        engine.database.writer,
-        _SEND,
-        command.creator_id,
-        amount.currency.code,
-        amount.minor,
-        at,
-        viewer.user_id,
-        request.principal,
-        request.key,
-        request.body_hash,
-        outcome_of_ids({"tip": tip_id, "payment": payment_id}),
-        _STORED_REFUSALS,
-        payment_id,
-        engine.provider.name,
-        at + engine.provider_timeout,
-        tip_id,
-        command.message,
-    )
+    draft = _Draft(command, viewer.user_id, request, uuid7(), uuid7())
+    row = await engine.batched(_write).submit(draft)
     if not row["creator_found"]:
         raise not_found("creator", "creatorId")
     if not row["fresh"]:
         return await _replay(engine, request)
     if row["refusal"] is not None:
         raise thawed(_REFUSALS[row["refusal"]]["refused"])
-    payment = await payments.start(engine, payment_id, amount.minor, amount.currency.code, PaymentKind.TIP)
-    return SentTip(tip_id, payment, replayed=False)
+    payment = await payments.start(engine, draft.payment_id, amount.minor, amount.currency.code, PaymentKind.TIP)
+    return SentTip(draft.tip_id, payment, replayed=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A tip about to be written, with the ids it will have if it is."""
+
+    command: SendTip
+    giver_id: UUID | None
+    request: Request
+    tip_id: UUID
+    payment_id: UUID
+
+
+async def _write(engine: Engine, drafts: Sequence[_Draft]) -> list[Any]:
+    """Write drafts, each once per key; return for each whether its creator is there, it is fresh, or refused."""
+    # Of two drafts with one key only the first can be fresh; the statement would not know which is which.
+    first = {(draft.request.principal, draft.request.key): draft for draft in reversed(drafts)}
+    at = now()
+    columns = zip(
+        *(
+            (
+                draft.command.creator_id,
+                draft.command.amount.currency.code,
+                draft.command.amount.minor,
+                draft.giver_id,
+                draft.request.principal,
+                draft.request.key,
+                draft.request.body_hash,
+                outcome_of_ids({"tip": draft.tip_id, "payment": draft.payment_id}),
+                draft.payment_id,
+                draft.tip_id,
+                draft.command.message,
+            )
+            for draft in first.values()
+        ),
+        strict=True,
+    )
+    rows = await engine.database.writer.fetch(
+        _SEND, *columns, at, _STORED_REFUSALS, engine.provider.name, at + engine.provider_timeout
+    )
+    by_payment = {row["payment_id"]: row for row in rows}
+    repeated = {"creator_found": True, "fresh": False, "refusal": None}
+    return [by_payment.get(draft.payment_id, repeated) for draft in drafts]
 
 
 async def _replay(engine: Engine, request: Request) -> SentTip:

@@ -5,7 +5,7 @@ as it was.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import asyncpg
@@ -24,7 +24,9 @@ _LONGEST_DELAY: Final = timedelta(minutes=30)
 
 _RECEIVE: Final = """
     insert into inbox_events (provider, event_id, type, body, state, attempts, due_at, received_at)
-    values ($1, $2, $3, $4, 'PENDING', 0, $5, $5)
+    select $1, id, type, body, 'PENDING', 0, at, at
+    from unnest($2::text[], $3::text[], $4::bytea[], $5::timestamptz[]) as e (id, type, body, at)
+    order by id
     on conflict (provider, event_id) do nothing
 """
 _CLAIM: Final = """
@@ -57,8 +59,20 @@ async def receive(engine: Engine, headers: Mapping[str, str], body: bytes) -> No
     """
     at = now()
     event = engine.provider.verify(headers, body, at)
-    await engine.database.writer.execute(_RECEIVE, engine.provider.name, event.id, event.type, body, at)
+    await engine.batched(_store).submit((event, body, at))
     engine.inbox_wake()
+
+
+async def _store(engine: Engine, received: Sequence[tuple[Event, bytes, datetime]]) -> list[None]:
+    await engine.database.writer.execute(
+        _RECEIVE,
+        engine.provider.name,
+        [event.id for event, _, _ in received],
+        [event.type for event, _, _ in received],
+        [body for _, body, _ in received],
+        [at for _, _, at in received],
+    )
+    return [None] * len(received)
 
 
 async def process(engine: Engine, limit: int = BATCH) -> int:

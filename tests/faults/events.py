@@ -8,6 +8,7 @@ import orjson
 
 from core.clock import now
 from providers.payments.sandbox.webhooks import sign, signing_keys
+from tests.support.processes import PLAIN
 from tests.support.world import World
 
 
@@ -39,7 +40,7 @@ async def send(world: World, event: dict[str, Any] | str) -> httpx.Response:
     """Sign an event and send it to the webhook endpoint; return the answer."""
     body = event if isinstance(event, str) else orjson.dumps(event).decode()
     headers = sign(signing_keys(world.settings.webhook_secrets)[0], orjson.loads(body)["id"], body, now())
-    async with httpx.AsyncClient(timeout=30) as http:
+    async with httpx.AsyncClient(timeout=30, verify=PLAIN) as http:
         return await http.post(f"{world.url}/webhooks/sandbox", content=body.encode(), headers=headers)
 
 

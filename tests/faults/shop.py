@@ -1,16 +1,15 @@
 """Customers who do not give up, and an auditor who looks at everything afterwards."""
 
 import asyncio
-import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import httpx
 
-from app.client import Client, GraphQLFailed
+from app.client import GraphQLFailed
 from core.ids import Noun, uuid7
-from tests.support.processes import Deployment
-from tests.support.world import BUY, CANCEL, CONFIRM, TIP, add_fee_rules, eventually
+from tests.support.processes import Deployment, Process
+from tests.support.world import BUY, CANCEL, CONFIRM, TIP, eventually
 
 _PATIENCE_SECONDS: Final = 40
 _PAUSE_SECONDS: Final = 0.05
@@ -23,8 +22,15 @@ _AGAIN: Final = {"PAYMENT_IN_PROGRESS", "PROVIDER_UNAVAILABLE"}
 class Customer:
     """Somebody who pays once and, whatever happens on the way, sends the same again with the same key."""
 
-    def __init__(self, deployment: Deployment, user: str, told: Callable[[], None] = lambda: None) -> None:
-        self.client: Client = deployment.client(user)
+    def __init__(
+        self,
+        deployment: Deployment,
+        user: str = "payer",
+        *,
+        at: Process | None = None,
+        told: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._client = deployment.client_of(user, at)
         self._told = told
 
     async def tip(self, creator: str, amount: str = "5.00") -> str:
@@ -70,7 +76,7 @@ class Customer:
         async with asyncio.timeout(_PATIENCE_SECONDS):
             while True:
                 try:
-                    payload: dict[str, Any] = (await self.client.run(query, **variables))[name]
+                    payload: dict[str, Any] = (await self._client.run(query, **variables))[name]
                 except (httpx.TransportError, GraphQLFailed):
                     await asyncio.sleep(_PAUSE_SECONDS)
                     continue
@@ -174,13 +180,3 @@ async def _audit_events(fetch: Callable[..., Awaitable[Any]], succeeded: int) ->
     assert [tuple(row) for row in leaving] == [tuple(row) for row in events if row["sequence"] > 1]
     offsets = await fetch("select creator_offset from outbox_events where in_activity order by creator_offset")
     assert [row["creator_offset"] for row in offsets] == list(range(1, succeeded + 1))
-
-
-async def prepared(deployment: Deployment) -> None:
-    """Set the fees, with earnings that mature at once."""
-    await add_fee_rules(deployment.dsn)
-
-
-def name() -> str:
-    """Return a customer's name that nobody else has."""
-    return f"customer-{secrets.token_hex(4)}"

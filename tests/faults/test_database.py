@@ -17,7 +17,7 @@ from models.database import Database
 from providers.payments.base import ConfirmPayment, CreatePayment, PaymentFact
 from services import maturing, sweeper, webhooks
 from tests.faults.events import send, sent_by_sandbox, succeeded
-from tests.faults.shop import Customer, audit, everything_told, name, open_shop, settled
+from tests.faults.shop import Customer, audit, everything_told, open_shop, settled
 from tests.support.processes import Deployment
 from tests.support.world import PAYMENT, World, eventually, running_world
 
@@ -99,7 +99,7 @@ async def test_all_connections_ended_again_and_again_while_tips_settle(
     paid = asyncio.Semaphore(0)
 
     async def one() -> str:
-        customer = Customer(deployed, name())
+        customer = Customer(deployed)
         payment = await customer.tip(creator)
         await customer.pay(payment)
         paid.release()
@@ -128,7 +128,7 @@ async def test_webhook_is_answered_503_while_the_database_is_away_and_settled_wh
 ) -> None:
     web = await deployed.web()
     creator, _ = await open_shop(deployed)
-    customer = Customer(deployed, name())
+    customer = Customer(deployed)
     payment = await customer.tip(creator)
     await customer.pay(payment)
     bodies = [row["body"] for row in await deployed.pool.fetch("select body::text as body from sandbox.event")]
@@ -150,7 +150,7 @@ async def test_webhook_is_answered_503_while_the_database_is_away_and_settled_wh
 async def test_worker_waits_out_an_outage_and_settles_afterwards(deployed: Deployment, outage: Outage) -> None:
     await deployed.web()
     creator, _ = await open_shop(deployed)
-    customer = Customer(deployed, name())
+    customer = Customer(deployed)
     payment = await customer.tip(creator)
     await customer.pay(payment)
     worker = deployed.worker()

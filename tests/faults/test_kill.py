@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from tests.faults import places
-from tests.faults.shop import Customer, audit, everything_told, name, open_shop, settled
+from tests.faults.shop import Customer, audit, everything_told, open_shop, settled
 from tests.support.processes import Deployment, Process
 from tests.support.world import free_port
 
@@ -20,7 +20,7 @@ _KILLS: Final = 6
 
 
 async def pays_for_a_purchase_and_a_tip(deployed: Deployment, creator: str, product: str) -> list[str]:
-    customer = Customer(deployed, name())
+    customer = Customer(deployed)
     bought = await customer.buy(product)
     await customer.pay(bought)
     tipped = await customer.tip(creator)
@@ -55,7 +55,7 @@ async def test_web_killed_while_cancelling_gives_stock_back_once(deployed: Deplo
     web = await deployed.web(fault=place)
     deployed.worker()
     _, product = await open_shop(deployed, stock=5)
-    customer = Customer(deployed, name())
+    customer = Customer(deployed)
     payment = await customer.buy(product)
     assert await deployed.scalar("select stock from products") == 4
 
@@ -130,7 +130,7 @@ async def test_random_kills_of_web_and_worker_settle_sixty_payments_once(deploye
 
     async def one(what: Callable[[Customer], Awaitable[str]]) -> str:
         async with places_at_once:
-            customer = Customer(deployed, name(), answered)
+            customer = Customer(deployed, told=answered)
             payment = await what(customer)
             await customer.pay(payment)
             return payment

@@ -19,7 +19,7 @@ from app.settings import CHECKOUT
 from core import ids
 from core.ids import Noun
 from tests.faults import places
-from tests.faults.shop import Customer, audit, everything_told, name, open_shop, relayed, settled
+from tests.faults.shop import Customer, audit, everything_told, open_shop, relayed, settled
 from tests.support.processes import Deployment, Nursery, Process, deployment, environment
 from tests.support.world import add_fee_rules, eventually, free_port
 
@@ -76,11 +76,9 @@ class Two:
     b: Process
     worker: Process
 
-    def at(self, process: Process, user: str) -> Customer:
+    def at(self, process: Process) -> Customer:
         """Return a customer who talks to one of them."""
-        customer = Customer(self.deployed, user)
-        customer.client.url = process.url
-        return customer
+        return Customer(self.deployed, at=process)
 
 
 @asynccontextmanager
@@ -196,7 +194,7 @@ async def tips_in_order(deployed: Deployment) -> list[str]:
 @pytest.mark.redis
 async def test_client_on_one_web_sees_what_the_other_was_told(two: Two) -> None:
     creator, _ = await open_shop(two.deployed)
-    customer = two.at(two.a, "payer")
+    customer = two.at(two.a)
     payment = await customer.tip(creator)
 
     async with following(two, two.a, _STATUS, "paymentStatus", payment, "payer") as status:
@@ -214,11 +212,11 @@ async def test_client_on_one_web_sees_what_the_other_was_told(two: Two) -> None:
 async def test_clients_of_a_killed_web_go_on_at_the_other_without_loss_or_repeat(two: Two) -> None:
     deployed = two.deployed
     creator, _ = await open_shop(deployed)
-    customer = two.at(two.b, "payer")
+    customer = two.at(two.b)
     watched = await customer.tip(creator)
 
     async def pay_one() -> str:
-        one = two.at(two.b, name())
+        one = two.at(two.b)
         payment = await one.tip(creator)
         await one.pay(payment)
         return payment
@@ -262,7 +260,7 @@ async def test_clients_of_a_killed_web_go_on_at_the_other_without_loss_or_repeat
 async def test_what_a_killed_relay_left_unfinished_the_next_one_tells_once(two: Two) -> None:
     deployed = two.deployed
     creator = await deployed.creator("fable")
-    customer = two.at(two.b, "payer")
+    customer = two.at(two.b)
     payments = [await customer.tip(creator)]
     async with (
         following(two, two.b, _STATUS, "paymentStatus", payments[0], "payer") as status,
@@ -295,7 +293,7 @@ async def test_while_redis_is_away_payments_go_on_and_watchers_get_everything_on
     async with two_webs(forks, dsn, redis.url) as two:
         deployed = two.deployed
         creator, _ = await open_shop(deployed)
-        customer = two.at(two.a, "payer")
+        customer = two.at(two.a)
         watched = await customer.tip(creator)
         async with (
             following(two, two.b, _STATUS, "paymentStatus", watched, "payer") as status,
@@ -307,7 +305,7 @@ async def test_while_redis_is_away_payments_go_on_and_watchers_get_everything_on
             await customer.pay(watched)
             paid = [watched]
             for process in (two.a, two.b):
-                another = two.at(process, name())
+                another = two.at(process)
                 payment = await another.tip(creator)
                 await another.pay(payment)
                 paid.append(payment)
@@ -343,7 +341,7 @@ async def test_what_redis_lost_after_it_was_published_is_read_from_the_database(
             try:
                 payments = []
                 for _ in range(3):
-                    customer = two.at(two.a, name())
+                    customer = two.at(two.a)
                     payments.append(await customer.tip(creator))
                     await customer.pay(payments[-1])
                 await deployed.hours_pass()

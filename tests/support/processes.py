@@ -13,6 +13,7 @@ import json
 import os
 import select
 import signal
+import ssl
 import subprocess  # ruff: ignore[suspicious-subprocess-import] - starts our own program
 import sys
 import traceback
@@ -26,12 +27,17 @@ from typing import Any, Final
 import asyncpg
 import httpx
 
+from app.client import Client
 from app.settings import CHECKOUT, Settings
 from tests.support.world import World, free_port
 
 PATIENCE_SECONDS: Final = 20
 _LAST_WORDS: Final = 6_000
 _IMPORTED: Final = ("app.asgi", "app.cli", "app.database", "app.logs", "app.server", "app.worker", "uvloop")
+
+
+# Nobody speaks TLS here, and reading the certificate store costs more than a request.
+PLAIN: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class ProcessFailed(Exception):  # ruff: ignore[error-suffix-on-exception-name] - reads as what happened
@@ -135,7 +141,7 @@ class Process:
 
     async def ready(self) -> None:
         """Wait until a web process says that it can do its work. Raises ``ProcessFailed``."""
-        async with httpx.AsyncClient(timeout=5) as http:
+        async with httpx.AsyncClient(timeout=5, verify=PLAIN) as http:
             deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
             while True:
                 with suppress(httpx.TransportError):
@@ -147,7 +153,7 @@ class Process:
 
     async def health(self) -> dict[str, Any]:
         """Return what a web process says of itself."""
-        async with httpx.AsyncClient(timeout=5) as http:
+        async with httpx.AsyncClient(timeout=5, verify=PLAIN) as http:
             answer: dict[str, Any] = (await http.get(f"{self.url}/health/ready")).json()
             return answer
 
@@ -217,6 +223,15 @@ class Deployment(World):
     common: dict[str, Any] = field(default_factory=dict)
     processes: list[Process] = field(default_factory=list)
     _numbers: Any = field(default_factory=itertools.count)
+    _known: dict[tuple[str, str], Client] = field(default_factory=dict)
+
+    def client_of(self, user: str, process: Process | None = None) -> Client:
+        """Return a user's client of a process, or of the one at ``url``; the same each time."""
+        url = process.url if process else self.url
+        if (user, url) not in self._known:
+            self._known[user, url] = self.client(user)
+            self._known[user, url].url = url
+        return self._known[user, url]
 
     async def scalar(self, sql: str, *parameters: Any) -> Any:
         """Return one value from the database."""
