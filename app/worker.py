@@ -42,12 +42,24 @@ def start_work(supervisor: Supervisor, engine: Engine) -> None:
     """Start the tasks of a worker."""
     inbox = Pacer(longest=_LONGEST_INBOX_PAUSE_SECONDS)
     engine.inbox_wake = inbox.wake
+    rush = asyncio.Event()
 
     async def settle() -> None:
         while True:
-            await inbox.pause(worked=bool(await webhooks.process(engine)))
+            settled = await webhooks.process(engine)
+            if settled == webhooks.BATCH:
+                rush.set()
+            await inbox.pause(worked=bool(settled))
+
+    async def help_in_a_rush() -> None:
+        # While PostgreSQL works on one batch, Python works on the other.
+        while True:
+            await rush.wait()
+            if await webhooks.process(engine) < webhooks.BATCH:
+                rush.clear()
 
     supervisor.start("inbox", settle)
+    supervisor.start("inbox, second", help_in_a_rush)
     supervisor.start("maturing", lambda: _regularly(lambda: maturing.mature(engine), _SWEEP_SECONDS))
     supervisor.start("sweeper", lambda: _regularly(lambda: sweeper.sweep(engine), _SWEEP_SECONDS))
 

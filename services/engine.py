@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+from core.batcher import Batcher
 from ledger import Accounts
 from models.database import Database
 from providers.payments.base import Fact, PaymentProvider
-from services.batcher import Batcher
 from services.bus import Bus
 from services.guests import GuestTokens
 

@@ -278,6 +278,8 @@ async def test_each_command_is_one_statement(dsn: str) -> None:
 
     async with asyncpg.create_pool(dsn, min_size=1, max_size=1, init=log, reset=leave_as_it_is) as pool:
         provider = sandbox(pool)
+        await created(provider)  # on a new connection asyncpg asks for the types of arrays, once
+        statements.clear()
         payment, other = await created(provider), await created(provider)
         assert len(statements) == 2
         await confirmed(provider, payment, "tok_success")
@@ -314,7 +316,7 @@ async def test_unreachable_database_leaves_commands_ambiguous_and_reads_for_late
 )
 async def test_database_trouble_midway_leaves_a_command_ambiguous(trouble: Exception) -> None:
     class Pool:
-        async def fetchrow(self, *arguments: object) -> None:
+        async def fetch(self, *arguments: object) -> None:
             raise trouble
 
     command = ConfirmPayment("key", METHODS.unknown_payment, "tok_success")
@@ -372,3 +374,17 @@ def test_malformed_secrets_are_refused_without_repeating_them(secrets: list[str]
     with pytest.raises(ValueError, match="secret") as caught:
         SandboxProvider(None, webhook_secrets=secrets, public_url="https://pay.example", currencies=["USD"])
     assert SECRET[6:] not in str(caught.value)
+
+
+async def test_payments_created_at_once_go_together_and_each_gets_its_own_answer(pool: asyncpg.Pool) -> None:
+    provider = sandbox(pool)
+    first = await created(provider)
+    again = CreatePayment("again", first.reference, first.amount + 1, first.currency, "another amount")
+
+    answers = await asyncio.gather(
+        *(created(provider) for _ in range(20)), provider.create_payment(again), return_exceptions=True
+    )
+
+    assert len({answer.provider_reference for answer in answers[:20]}) == 20
+    assert isinstance(answers[20], ProviderError)
+    assert answers[20].provider_code == "reference_reused"

@@ -307,12 +307,11 @@ async def deployment(
         )
         try:
             yield made
-        except BaseException as error:
-            error.add_note(made.report)
-            raise
         finally:
             for process in made.processes:
                 await process.kill()
+            # Shown when the test fails.
+            sys.stdout.write(made.report)
             for client in made.clients:
                 await client.close()
             await pool.close()

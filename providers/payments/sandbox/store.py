@@ -23,7 +23,11 @@ DATABASE_ERRORS: Final = (
 )
 
 CREATE: Final = """
-select * from sandbox.create_payment($1::text, $2::text, $3::uuid, $4::bigint, $5::text, $6::text)
+select answer.*
+  from unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[], $5::text[], $6::text[]) with ordinality
+       as asked (key, id, reference, amount, currency, description, place),
+       sandbox.create_payment(key, id, reference, amount, currency, description) as answer
+ order by place
 """
 CONFIRM: Final = """
 select * from sandbox.confirm_payment(
@@ -57,11 +61,23 @@ async def ask(
     ``changes`` something; MISCONFIGURED when it refuses the values or isn't migrated; and the refusals the
     row itself states, but for a decline.
     """
+    rows = await ask_all(pool, statement, *arguments, changes=changes)
+    return agreed(rows[0]) if rows else None
+
+
+async def ask_all(
+    pool: "asyncpg.Pool[asyncpg.Record]", statement: str, *arguments: object, changes: bool
+) -> list[asyncpg.Record]:
+    """Run one statement and return its rows, which may state refusals. Raises ProviderError as ``ask`` does."""
     try:
-        row = await pool.fetchrow(statement, *arguments)
+        return await pool.fetch(statement, *arguments)
     except DATABASE_ERRORS as error:
         raise _database_error(error, changes=changes) from error
-    if row is not None and row["problem"] in _PROBLEMS:
+
+
+def agreed(row: asyncpg.Record) -> asyncpg.Record:
+    """Return a row that states no refusal but for a decline. Raises the ProviderError that it states."""
+    if row["problem"] in _PROBLEMS:
         code, provider_code = _PROBLEMS[row["problem"]]
         fact = fact_of(row) if code is ProviderErrorCode.STATE_CONFLICT else None
         raise ProviderError(code, ProviderAction.NEVER, provider_code=provider_code, fact=fact)
