@@ -43,7 +43,9 @@ CREATE_PAYMENT: Final = """
 
 _KNOWN_TO_PROVIDER: Final = """
     with told as (
-        select * from unnest($1::uuid[], $2::text[], $3::timestamptz[]) as t (id, reference, at) order by id
+        select t.* from unnest($1::uuid[], $2::text[], $3::timestamptz[]) as t (id, reference, at)
+        join payments p on p.id = t.id
+        order by t.id for no key update of p
     ),
     payment as (
         update payments p set provider_reference = t.reference, provider_state = 'REQUIRES_METHOD',
