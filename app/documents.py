@@ -49,6 +49,7 @@ class Documents:
         )
         hidden = () if introspection else (NoSchemaIntrospectionCustomRule,)
         self._rules = (*specified_rules, *limits, *hidden)
+        self._hides_names = not introspection
         self._size = size
         self._known: OrderedDict[str, Document] = OrderedDict()
         self.hits = 0
@@ -63,7 +64,8 @@ class Documents:
             return known
         self.misses += 1
         node = parse(text, max_tokens=MAXIMUM_TOKENS)
-        errors = tuple(validate(schema, node, self._rules, max_errors=_ERRORS_SHOWN))
+        found = validate(schema, node, self._rules, max_errors=_ERRORS_SHOWN, hide_suggestions=self._hides_names)
+        errors = tuple(found)
         refused = refusal_of_document(node)
         if refused is not None:
             errors = (top_level(refused),)

@@ -138,6 +138,7 @@ class ComptoirSchema(strawberry.Schema):
             operation_name=operation_name,
             is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type] # a TypeGuard in all but name
             executor_class=self.execution_context_class,
+            hide_suggestions=self.config.disable_field_suggestions,
         )
         result = running if isinstance(running, ExecutionResult) else await running
         errors = [shown(error, context.trace_id) for error in result.errors or ()]

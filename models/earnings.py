@@ -26,7 +26,11 @@ class EarningDay(Model):
     net = AmountField()
     payments = fields.IntField()
 
-    rules: ClassVar = ("one_row_per_creator_day_and_source", "earning_source_is_known")
+    rules: ClassVar = (
+        "one_row_per_creator_day_and_source",
+        "earning_source_is_known",
+        "earning_net_is_positive",
+    )
 
     class Meta:
         table = "earning_days"

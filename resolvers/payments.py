@@ -25,7 +25,7 @@ from schema.payments import (
     PaymentStatusUpdate,
     UpdateKind,
 )
-from services import feeds, payments
+from services import charging, feeds, payments
 
 
 @strawberry.type
@@ -50,13 +50,13 @@ class PaymentMutation:
         guests=True,
     )
     async def payment_confirm(self, info: Info, input: PaymentConfirmInput) -> PaymentConfirmPayload:  # ruff: ignore[builtin-argument-shadowing]
-        command = payments.Confirm(
+        command = charging.Confirm(
             payment_id=id_of(Noun.PAYMENT, input.payment_id, "paymentId"),
             method=input.method,
             return_url=input.return_url,
             key=input.idempotency_key,
         )
-        answer = await payments.confirm(info.context.engine, info.context.viewer, command)
+        answer = await charging.confirm(info.context.engine, info.context.viewer, command)
         info.context.replayed = answer.replayed
         return PaymentConfirmPayload(payment=shown.payment(answer.row), errors=_errors(answer))
 
@@ -67,10 +67,10 @@ class PaymentMutation:
         guests=True,
     )
     async def payment_cancel(self, info: Info, input: PaymentCancelInput) -> PaymentCancelPayload:  # ruff: ignore[builtin-argument-shadowing]
-        command = payments.Cancel(
+        command = charging.Cancel(
             payment_id=id_of(Noun.PAYMENT, input.payment_id, "paymentId"), key=input.idempotency_key
         )
-        answer = await payments.cancel(info.context.engine, info.context.viewer, command)
+        answer = await charging.cancel(info.context.engine, info.context.viewer, command)
         info.context.replayed = answer.replayed
         return PaymentCancelPayload(payment=shown.payment(answer.row), errors=_errors(answer))
 
@@ -134,5 +134,5 @@ def guest_token(info: Info, row: Any) -> str | None:
     return info.context.engine.guests.issue(row["id"])
 
 
-def _errors(answer: payments.Answer) -> list[Any]:
+def _errors(answer: charging.Answer) -> list[Any]:
     return [] if answer.refusal is None else [user_error(answer.refusal)]

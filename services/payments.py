@@ -5,24 +5,20 @@ A payment's status is never set here: facts are folded (``services.fold``) and w
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import asyncpg
 
 from core.clock import now
-from core.errors import ErrorCode, Refused, not_found
-from core.ids import uuid7
 from core.payments import PaymentStatus
 from core.viewer import Viewer
-from models.database import Connection, Transaction, fetch_one
+from models.database import Connection, fetch_one
 from providers.payments import base
 from services.engine import Engine
 from services.fold import Known
 from services.paging import Page, PageQuery, fetch_page
-from services.requests import Request, once
 
 CREATE_PAYMENT: Final = """
     payment as (
@@ -69,11 +65,7 @@ _READ_PAYMENTS: Final = "select * from payments where id = any($1::uuid[])"
 _READ_EVENTS: Final = (
     "select * from payment_events where payment_id = any($1::uuid[]) order by payment_id, sequence"
 )
-_LOCK_PAYMENT: Final = "select * from payments where id = $1 for no key update"
-_BEGIN_CALL: Final = """
-    update payments set attempt_id = $2, calling_until = $3, updated_at = $4 where id = $1
-"""
-_END_CALL: Final = "update payments set calling_until = $2 where id = $1"
+LOCK_PAYMENT: Final = "select * from payments where id = $1 for no key update"
 _WRITE_CHANGES: Final = """
     with changed as (
         select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[],
@@ -101,10 +93,6 @@ _WRITE_CHANGES: Final = """
     insert into outbox_events (payment_id, sequence, status, reason, at, creator_id, in_activity)
     select id, sequence, status, reason, $19, creator_id, in_activity from payment where tells
 """
-
-_LONGEST_RETURN_URL: Final = 2_000
-_CONFIRMABLE: Final = (PaymentStatus.PENDING, PaymentStatus.FAILED, PaymentStatus.REQUIRES_ACTION)
-_CANCELABLE: Final = (*_CONFIRMABLE, PaymentStatus.AUTHORIZED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +174,13 @@ async def start(engine: Engine, payment_id: UUID, amount: int, currency: str, ki
     row = None
     if fact.state is base.ProviderState.REQUIRES_METHOD:
         row = await engine.batched(_known_to_provider).submit(fact)
-    if row is None:
-        await engine.settle(engine, [fact], look_up_at=None)
-        row = await read(engine, payment_id)
     engine.relay_wake()
+    if row is None:
+        row = await read(engine, payment_id)
+        if row["provider_state"] is None:
+            # Nobody knew how the first call ended; this is how.
+            await engine.settle(engine, [fact], look_up_at=None)
+            row = await read(engine, payment_id)
     return row
 
 
@@ -250,224 +241,12 @@ def is_payer(viewer: Viewer, row: Any) -> bool:
     return viewer.user_id is not None and row["payer_id"] == viewer.user_id
 
 
-@dataclass(frozen=True, slots=True)
-class Confirm:
-    """Confirm a payment with a tokenised method of its provider."""
-
-    payment_id: UUID
-    method: str
-    return_url: str | None
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Cancel:
-    """Cancel a payment that nothing was captured of."""
-
-    payment_id: UUID
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A payment's row after an operation, and the refusal to show beside it, if any."""
-
-    row: Any
-    replayed: bool
-    refusal: Refused | None = None
-
-
-async def confirm(engine: Engine, viewer: Viewer, command: Confirm) -> Answer:
-    """Charge a payment. The answer shows it accepted; that it succeeded is settled from what the provider tells.
-
-    Errors: NOT_FOUND, INPUT_INVALID (return address, method), PAYMENT_IN_PROGRESS, PAYMENT_NOT_CONFIRMABLE,
-    PAYMENT_DECLINED (beside the payment), PROVIDER_UNAVAILABLE, IDEMPOTENCY_KEY_REUSED.
-    """
-    body = {"payment": command.payment_id, "method": command.method, "return": command.return_url}
-    request = Request.of(viewer, "paymentConfirm", command.key, body)
-    if command.return_url is not None and not _is_web_address(command.return_url):
-        raise Refused(
-            ErrorCode.INPUT_INVALID,
-            "Send a return address that begins with http:// or https://.",
-            path=("returnUrl",),
-        )
-    attempt_id = uuid7()
-
-    async def begin(transaction: Transaction) -> dict[str, UUID]:
-        row = await _lock_own(transaction, viewer, command.payment_id)
-        _ensure_may(row, _CONFIRMABLE, ErrorCode.PAYMENT_NOT_CONFIRMABLE, "confirmed")
-        await _begin_call(engine, transaction, row, attempt_id)
-        return {"payment": command.payment_id, "attempt": attempt_id}
-
-    outcome = await once(engine, request, begin)
-    row = await read(engine, command.payment_id)
-    if outcome.replayed and not _is_abandoned(row, outcome.ids["attempt"]):
-        return Answer(row, replayed=True, refusal=_decline_of(row, outcome.ids["attempt"]))
-    call = base.ConfirmPayment(
-        idempotency_key=f"confirm:{outcome.ids['attempt']}",
-        provider_reference=row["provider_reference"],
-        method=command.method,
-        return_url=command.return_url,
-    )
-    refusal: Refused | None = None
-    try:
-        fact = await engine.provider.confirm_payment(call)
-    except base.ProviderError as error:
-        refusal = await _refused_by_provider(engine, command.payment_id, error)
-    else:
-        await _take_answer(engine, fact)
-    engine.relay_wake()
-    return Answer(await read(engine, command.payment_id), outcome.replayed, refusal)
-
-
-async def cancel(engine: Engine, viewer: Viewer, command: Cancel) -> Answer:
-    """Cancel a payment at its provider. What it reserved is released once the provider has cancelled.
-
-    Errors: NOT_FOUND, PAYMENT_IN_PROGRESS, PAYMENT_NOT_CANCELABLE, PROVIDER_UNAVAILABLE,
-    IDEMPOTENCY_KEY_REUSED.
-    """
-    request = Request.of(viewer, "paymentCancel", command.key, {"payment": command.payment_id})
-
-    async def begin(transaction: Transaction) -> dict[str, UUID]:
-        row = await _lock_own(transaction, viewer, command.payment_id)
-        _ensure_may(row, _CANCELABLE, ErrorCode.PAYMENT_NOT_CANCELABLE, "cancelled")
-        await _begin_call(engine, transaction, row, row["attempt_id"])
-        return {"payment": command.payment_id}
-
-    outcome = await once(engine, request, begin)
-    row = await read(engine, command.payment_id)
-    if outcome.replayed and not _is_abandoned(row, row["attempt_id"]):
-        return Answer(row, replayed=True)
-    refusal = await cancel_at_provider(engine, row)
-    return Answer(await read(engine, command.payment_id), outcome.replayed, refusal)
-
-
-async def cancel_at_provider(engine: Engine, row: Any) -> Refused | None:
-    """Have the provider cancel a payment and settle its answer; return the refusal if it would not."""
-    call = base.CancelPayment(idempotency_key=f"cancel:{row['id']}", provider_reference=row["provider_reference"])
-    try:
-        fact = await engine.provider.cancel(call)
-    except base.ProviderError as error:
-        return await _refused_by_provider(engine, row["id"], error)
-    await engine.settle(engine, [fact], look_up_at=None)
-    engine.relay_wake()
-    return None
-
-
 async def reconcile_later(engine: Engine, payment_id: UUID) -> None:
     """Note that nobody knows how a call to the provider ended; the sweeper looks it up."""
     at = now()
     async with engine.database.transaction() as transaction:
-        row = await fetch_one(transaction.connection, _LOCK_PAYMENT, payment_id)
+        row = await fetch_one(transaction.connection, LOCK_PAYMENT, payment_id)
         known = replace(Known.of(row), reconciling=True)
         change = Change(row, known, calling_until=at)
         await write_changes([change], on=transaction.connection, at=at)
     engine.relay_wake()
-
-
-def _is_web_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return len(url) <= _LONGEST_RETURN_URL and parts.scheme in {"http", "https"} and bool(parts.hostname)
-
-
-async def _lock_own(transaction: Transaction, viewer: Viewer, payment_id: UUID) -> Any:
-    row = await transaction.connection.fetchrow(_LOCK_PAYMENT, payment_id)
-    if row is None or not is_payer(viewer, row):
-        raise not_found("payment", "paymentId")
-    return row
-
-
-def _ensure_may(row: Any, allowed: Sequence[PaymentStatus], code: ErrorCode, verb: str) -> None:
-    in_call = row["calling_until"] is not None and row["calling_until"] > now()
-    if in_call or row["status"] in {PaymentStatus.CREATED, PaymentStatus.RECONCILING}:
-        raise Refused(
-            ErrorCode.PAYMENT_IN_PROGRESS,
-            "The provider is being asked about this payment. Watch paymentStatus and try again.",
-            path=("paymentId",),
-            transient=True,
-        )
-    if row["status"] not in allowed:
-        raise Refused(
-            code,
-            f"This payment is {row['status']} and can no longer be {verb}.",
-            path=("paymentId",),
-        )
-
-
-async def _begin_call(engine: Engine, transaction: Transaction, row: Any, attempt_id: UUID | None) -> None:
-    at = now()
-    # Longer than the provider may take to answer, so that a call that is on its way is never doubled.
-    until = at + engine.provider_timeout + timedelta(seconds=5)
-    await transaction.connection.execute(_BEGIN_CALL, row["id"], attempt_id, until, at)
-
-
-def _is_abandoned(row: Any, attempt_id: UUID | None) -> bool:
-    """Whether a call was begun under this attempt and whoever began it is gone."""
-    return bool(
-        row["attempt_id"] == attempt_id
-        and row["calling_until"] is not None
-        and row["calling_until"] <= now()
-        and row["status"] in _CANCELABLE
-    )
-
-
-def _decline_of(row: Any, attempt_id: UUID) -> Refused | None:
-    if row["attempt_id"] != attempt_id or row["status"] != PaymentStatus.FAILED:
-        return None
-    return _declined(row["decline_code"])
-
-
-def _declined(decline_code: str) -> Refused:
-    return Refused(
-        ErrorCode.PAYMENT_DECLINED,
-        "The payment was declined. Try another payment method.",
-        path=("method",),
-        data={"decline_code": decline_code},
-    )
-
-
-async def _take_answer(engine: Engine, fact: base.PaymentFact) -> None:
-    """Fold what the provider answered to a confirmation.
-
-    A captured answer is shown as PROCESSING: money is settled by the workers, in batches, from the event that
-    follows; if none does, the sweeper asks again after ``settle_grace``.
-    """
-    if fact.captured == 0:
-        waits = fact.state is base.ProviderState.PROCESSING
-        await engine.settle(engine, [fact], look_up_at=now() + engine.settle_grace if waits else None)
-        return
-    accepted = replace(fact, state=base.ProviderState.PROCESSING, captured=0)
-    await engine.settle(engine, [accepted], look_up_at=now() + engine.settle_grace)
-
-
-async def _refused_by_provider(engine: Engine, payment_id: UUID, error: base.ProviderError) -> Refused | None:
-    if error.ambiguous:
-        await reconcile_later(engine, payment_id)
-        return None
-    if error.fact is not None:
-        await engine.settle(engine, [error.fact], look_up_at=None)
-    else:
-        # Where the same key may be sent again the call stays open, so that a replay goes on with it.
-        again = error.action in {base.ProviderAction.SAME_KEY, base.ProviderAction.LATER}
-        await engine.database.writer.execute(_END_CALL, payment_id, now() if again else None)
-    if error.code is base.ProviderErrorCode.METHOD_INVALID:
-        return Refused(
-            ErrorCode.INPUT_INVALID,
-            "The provider does not know this payment method. Send a token it gave out.",
-            path=("method",),
-        )
-    if error.decline_code is not None:
-        return _declined(error.decline_code)
-    if error.code is base.ProviderErrorCode.STATE_CONFLICT:
-        return Refused(
-            ErrorCode.PAYMENT_IN_PROGRESS,
-            "The provider has moved this payment on. Read its status and act on that.",
-            path=("paymentId",),
-        )
-    return Refused(
-        ErrorCode.PROVIDER_UNAVAILABLE,
-        "The payment provider did not take the request. Nothing was charged; send it again.",
-    )

@@ -18,7 +18,7 @@ from core.payments import PaymentKind
 from ledger import chart
 from models.database import Connection, Transaction
 from models.locks import LOCK_PAYMENTS
-from providers.payments.base import ChargeFact, Fact, PaymentFact
+from providers.payments.base import ChargeFact, Fact, PaymentFact, ProviderState
 from services import earnings, payments, purchases
 from services.engine import Engine
 from services.fold import Contradiction, Known, fold
@@ -111,8 +111,11 @@ def _fold_all(
     if answered:
         known = replace(known, reconciling=False)
     calling_until = look_up_at if answered else row["calling_until"]
+    if known.state is ProviderState.REQUIRES_METHOD and before.state is ProviderState.REQUIRES_ACTION:
+        # The payer did not authenticate: there is nothing left to look up, and another method may be tried.
+        calling_until = None
     succeeded_at = row["succeeded_at"]
-    if known.state is not None and known.state.value in {"SUCCEEDED", "CANCELED"}:
+    if known.state in {ProviderState.SUCCEEDED, ProviderState.CANCELED}:
         calling_until = None
         known = replace(known, reconciling=False)
         if known.captured and succeeded_at is None:

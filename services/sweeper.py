@@ -11,8 +11,8 @@ import structlog
 
 from core.clock import now
 from core.payments import PaymentStatus
-from providers.payments.base import ProviderError, ProviderState
-from services import payments
+from providers.payments.base import ProviderError
+from services import charging, payments
 from services.engine import Engine
 from services.fold import Contradiction
 from services.settlement import LedgerRefusedError
@@ -33,7 +33,7 @@ _EXPIRED: Final = """
     update payments set calling_until = $2 where id in (
         select id from payments
         where kind = 'purchase' and status in ('CREATED', 'PENDING', 'REQUIRES_ACTION', 'FAILED')
-            and created_at < $1 and calling_until is null
+            and created_at < $1 and (calling_until is null or status = 'REQUIRES_ACTION')
         order by created_at limit $3 for no key update skip locked
     )
     returning *
@@ -72,9 +72,8 @@ async def _look_up(engine: Engine, row: Any) -> None:
     else:
         fact = await engine.provider.fetch(row["provider_reference"])
     if fact is not None:
-        # Either nothing happened and the payer may try again, or this is how it ended.
-        pending = fact.state is ProviderState.PROCESSING
-        await engine.settle(engine, [fact], look_up_at=now() + _RETRY_AFTER if pending else None)
+        # Nothing happened and the payer may try again, or it goes on, or this is how it ended.
+        await engine.settle(engine, [fact], look_up_at=charging.look_up_at(engine, fact))
         return
     if row["provider_reference"] is None and now() - row["created_at"] < _RESEND_WITHIN:
         await payments.start(engine, row["id"], int(row["gross"]), row["currency"], row["kind"])
@@ -86,4 +85,4 @@ async def _expire(engine: Engine, row: Any) -> None:
     if row["status"] == PaymentStatus.CREATED or row["provider_reference"] is None:
         await _look_up(engine, row)
         return
-    await payments.cancel_at_provider(engine, row)
+    await charging.cancel_at_provider(engine, row)

@@ -75,7 +75,7 @@ class Migration(migrations.Migration):
         ops.CreateModel(
             name='RelayPosition',
             fields=[
-                ('id', fields.IntField(primary_key=True, unique=True, db_index=True)),
+                ('id', fields.IntField(generated=False, primary_key=True, unique=True, db_index=True)),
                 ('assigned', fields.BigIntField()),
                 ('published', fields.BigIntField()),
             ],

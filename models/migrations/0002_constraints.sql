@@ -1,4 +1,5 @@
 -- Rules that hold whoever writes. Each name reads as the rule and stands in its model's ``rules``.
+-- To PostgreSQL NaN is the greatest of all numbers, so a bound from below does not keep it out.
 
 alter table public.users
     add constraint user_subject_is_unique unique (issuer, subject),
@@ -12,7 +13,7 @@ alter table public.creators
     add constraint display_name_not_empty check (display_name <> '');
 
 alter table public.products
-    add constraint price_is_positive check (price > 0),
+    add constraint price_is_positive check (price > 0 and price <> 'NaN'),
     add constraint stock_never_negative check (stock >= 0),
     add constraint product_state_is_known check (state in ('active', 'archived')),
     add constraint product_title_not_empty check (title <> ''),
@@ -23,7 +24,7 @@ create index products_by_price on public.products (currency, price, id) where st
 alter table public.fee_rules
     add constraint one_fee_rule_per_moment unique nulls not distinct (kind, currency, plan, valid_from),
     add constraint fee_percent_is_sound check (percent_basis_points between 0 and 10000),
-    add constraint fee_fixed_is_whole check (fixed >= 0 and fixed = trunc(fixed)),
+    add constraint fee_fixed_is_whole check (fixed >= 0 and fixed = trunc(fixed) and fixed <> 'NaN'),
     add constraint fee_kind_is_known check (kind in ('tip', 'purchase')),
     add constraint maturity_delay_not_negative check (maturity_delay_seconds >= 0),
     add constraint fixed_fee_has_a_currency check (fixed = 0 or currency is not null),
@@ -31,7 +32,7 @@ alter table public.fee_rules
 
 alter table public.payments
     add constraint gross_is_net_and_fee_and_tax check (gross = net + fee + tax),
-    add constraint payment_amounts_are_sound check (net > 0 and fee >= 0 and tax >= 0),
+    add constraint payment_amounts_are_sound check (net > 0 and fee >= 0 and tax >= 0 and gross <> 'NaN'),
     add constraint captured_within_gross check (captured between 0 and gross and authorized between 0 and gross),
     add constraint payment_kind_is_known check (kind in ('tip', 'purchase')),
     add constraint payment_status_is_known check (status in (
@@ -67,6 +68,7 @@ create index purchases_of_buyer on public.purchases (buyer_id, id) where buyer_i
 
 alter table public.earning_days
     add constraint one_row_per_creator_day_and_source unique (creator_id, currency, day, source),
+    add constraint earning_net_is_positive check (net > 0 and net <> 'NaN'),
     add constraint earning_source_is_known check (source in ('tip', 'purchase')),
     set (fillfactor = 60);
 

@@ -10,6 +10,7 @@ from app.client import Client
 from core.clock import now
 from core.ids import Noun, uuid7
 from services import sweeper
+from services.purchases import release_stock
 from tests.api.shop import Shop, ask, do, document, pay, refused, settle, unchanged, usd
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -166,6 +167,18 @@ async def test_purchases_cancelled_in_one_batch_give_back_all_they_reserved(shop
     await _tell_everything_again(shop)
 
     assert await _stock(shop, product) == 4
+
+
+async def test_stock_asked_back_again_for_the_same_purchase_stays_as_it_is(shop: Shop) -> None:
+    product = await _product(shop, 3)
+    _, payment = await _buy(shop.supporter, product)
+    key = shop.world.key(Noun.PAYMENT, payment)
+
+    for _ in range(2):
+        async with shop.world.engine.database.transaction() as transaction:
+            await release_stock([key, key], on=transaction.connection)
+
+    assert await _stock(shop, product) == 3
 
 
 async def _tell_everything_again(shop: Shop) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final, NoReturn
 import ledger
 from providers.payments.sandbox import SandboxProvider
 from providers.payments.sandbox.delivery import _Sender  # ruff: ignore[import-private-name] - where it dies is its own affair
-from services import maturing, payments, purchases, relay, sweeper, webhooks
+from services import charging, maturing, payments, purchases, relay, sweeper, webhooks
 from services.bus import LocalBus
 from services.bus_redis import RedisBus
 from services.relay import Relay
@@ -91,7 +91,7 @@ WEB: Final = {
     "payment recorded as known, not answered": _after(payments, "start"),
     "confirmation begun, provider not called": _before(SandboxProvider, "confirm_payment"),
     "charged by the provider, not recorded": _after(SandboxProvider, "confirm_payment"),
-    "charge recorded, not answered": _after(payments, "_take_answer"),
+    "charge recorded, not answered": _after(charging, "_take_answer"),
     "webhook received, not stored": _before(webhooks, "receive"),
     "webhook stored, not answered": _after(webhooks, "receive"),
     "relay about to tell the payment's watchers": _before(Relay, "_publish"),

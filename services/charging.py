@@ -1,0 +1,270 @@
+"""Charging: a payment is confirmed, or cancelled, at its provider.
+
+The call is written down before it is made and its answer after, each in a commit of its own. In between
+``calling_until`` says that somebody is calling; once that has passed, whoever called is gone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from core.clock import now
+from core.errors import ErrorCode, Refused, not_found
+from core.ids import uuid7
+from core.payments import PaymentStatus
+from core.viewer import Viewer
+from models.database import Transaction
+from providers.payments import base
+from services.engine import Engine
+from services.payments import LOCK_PAYMENT, is_payer, read, reconcile_later
+from services.requests import Request, once
+
+_BEGIN_CALL: Final = """
+    update payments set attempt_id = $2, calling_until = $3, updated_at = $4 where id = $1 returning *
+"""
+# A repeat goes on with a call whose caller is gone, or that left no trace at the provider; one repeat at once.
+_RESUME_CALL: Final = """
+    update payments set calling_until = $3, updated_at = $4
+    where id = $1 and attempt_id = $2 and status = any($5::text[])
+        and (calling_until is null or calling_until <= $4)
+    returning *
+"""
+_END_CALL: Final = "update payments set calling_until = $3 where id = $1 and attempt_id = $2"
+_CONFIRMABLE: Final = (PaymentStatus.PENDING, PaymentStatus.FAILED, PaymentStatus.REQUIRES_ACTION)
+_CANCELABLE: Final = (*_CONFIRMABLE, PaymentStatus.AUTHORIZED)
+# A confirmation that reached the provider leaves its payment in another state than this.
+_LEFT_OPEN: Final = (PaymentStatus.PENDING,)
+_LONGEST_RETURN_URL: Final = 2_000
+_AUTHENTICATION_LOOK_UP: Final = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """Confirm a payment with a tokenised method of its provider."""
+
+    payment_id: UUID
+    method: str
+    return_url: str | None
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Cancel a payment that nothing was captured of."""
+
+    payment_id: UUID
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A payment's row after an operation, and the refusal to show beside it, if any."""
+
+    row: Any
+    replayed: bool
+    refusal: Refused | None = None
+
+
+async def confirm(engine: Engine, viewer: Viewer, command: Confirm) -> Answer:
+    """Charge a payment. The answer shows it accepted; that it succeeded is settled from what the provider tells.
+
+    Errors: NOT_FOUND, INPUT_INVALID (return address, method), PAYMENT_IN_PROGRESS, PAYMENT_NOT_CONFIRMABLE,
+    PAYMENT_DECLINED (beside the payment), PROVIDER_UNAVAILABLE, IDEMPOTENCY_KEY_REUSED.
+    """
+    body = {"payment": command.payment_id, "method": command.method, "return": command.return_url}
+    request = Request.of(viewer, "paymentConfirm", command.key, body)
+    if command.return_url is not None and not _is_web_address(command.return_url):
+        raise Refused(
+            ErrorCode.INPUT_INVALID,
+            "Send a return address that begins with http:// or https://.",
+            path=("returnUrl",),
+        )
+    begun: list[Any] = []
+
+    async def begin(transaction: Transaction) -> dict[str, UUID]:
+        row = await _lock_own(transaction, viewer, command.payment_id)
+        _ensure_may(row, _CONFIRMABLE, ErrorCode.PAYMENT_NOT_CONFIRMABLE, "confirmed")
+        begun.append(await _begin_call(engine, transaction, row))
+        return {"payment": command.payment_id, "attempt": begun[0]["attempt_id"]}
+
+    outcome = await once(engine, request, begin)
+    attempt_id = outcome.ids["attempt"]
+    row = begun[0] if begun else await _resume_call(engine, command.payment_id, attempt_id, _LEFT_OPEN)
+    if row is None:
+        row = await read(engine, command.payment_id)
+        return Answer(row, replayed=True, refusal=_decline_of(row, attempt_id))
+    call = base.ConfirmPayment(
+        idempotency_key=f"confirm:{attempt_id}",
+        provider_reference=row["provider_reference"],
+        method=command.method,
+        return_url=command.return_url,
+    )
+    refusal: Refused | None = None
+    try:
+        fact = await engine.provider.confirm_payment(call)
+    except base.ProviderError as error:
+        refusal = await _refused_by_provider(engine, row, error)
+    else:
+        await _take_answer(engine, fact)
+    engine.relay_wake()
+    return Answer(await read(engine, command.payment_id), outcome.replayed, refusal)
+
+
+async def cancel(engine: Engine, viewer: Viewer, command: Cancel) -> Answer:
+    """Cancel a payment at its provider. What it reserved is released once the provider has cancelled.
+
+    Errors: NOT_FOUND, PAYMENT_IN_PROGRESS, PAYMENT_NOT_CANCELABLE, PROVIDER_UNAVAILABLE,
+    IDEMPOTENCY_KEY_REUSED.
+    """
+    request = Request.of(viewer, "paymentCancel", command.key, {"payment": command.payment_id})
+    begun: list[Any] = []
+
+    async def begin(transaction: Transaction) -> dict[str, UUID]:
+        row = await _lock_own(transaction, viewer, command.payment_id)
+        _ensure_may(row, _CANCELABLE, ErrorCode.PAYMENT_NOT_CANCELABLE, "cancelled")
+        begun.append(await _begin_call(engine, transaction, row))
+        return {"payment": command.payment_id, "attempt": begun[0]["attempt_id"]}
+
+    outcome = await once(engine, request, begin)
+    row = (
+        begun[0] if begun else await _resume_call(engine, command.payment_id, outcome.ids["attempt"], _CANCELABLE)
+    )
+    if row is None:
+        return Answer(await read(engine, command.payment_id), replayed=True)
+    refusal = await cancel_at_provider(engine, row)
+    return Answer(await read(engine, command.payment_id), outcome.replayed, refusal)
+
+
+async def cancel_at_provider(engine: Engine, row: Any) -> Refused | None:
+    """Have the provider cancel a payment and settle its answer; return the refusal if it would not."""
+    call = base.CancelPayment(idempotency_key=f"cancel:{row['id']}", provider_reference=row["provider_reference"])
+    try:
+        fact = await engine.provider.cancel(call)
+    except base.ProviderError as error:
+        return await _refused_by_provider(engine, row, error)
+    await engine.settle(engine, [fact], look_up_at=None)
+    engine.relay_wake()
+    return None
+
+
+async def _lock_own(transaction: Transaction, viewer: Viewer, payment_id: UUID) -> Any:
+    row = await transaction.connection.fetchrow(LOCK_PAYMENT, payment_id)
+    if row is None or not is_payer(viewer, row):
+        raise not_found("payment", "paymentId")
+    return row
+
+
+def _ensure_may(row: Any, allowed: Sequence[PaymentStatus], code: ErrorCode, verb: str) -> None:
+    # While the payer authenticates, the time is only when to look it up: another card may be tried at once.
+    in_call = row["calling_until"] is not None and row["calling_until"] > now()
+    in_call = in_call and row["status"] != PaymentStatus.REQUIRES_ACTION
+    if in_call or row["status"] in {PaymentStatus.CREATED, PaymentStatus.RECONCILING}:
+        raise Refused(
+            ErrorCode.PAYMENT_IN_PROGRESS,
+            "The provider is being asked about this payment. Watch paymentStatus and try again.",
+            path=("paymentId",),
+            transient=True,
+        )
+    if row["status"] not in allowed:
+        raise Refused(
+            code,
+            f"This payment is {row['status']} and can no longer be {verb}.",
+            path=("paymentId",),
+        )
+
+
+async def _begin_call(engine: Engine, transaction: Transaction, row: Any) -> Any:
+    """Take the call for an attempt of its own, and return the payment's row with it."""
+    at = now()
+    return await transaction.connection.fetchrow(_BEGIN_CALL, row["id"], uuid7(), _until(engine, at), at)
+
+
+async def _resume_call(
+    engine: Engine, payment_id: UUID, attempt_id: UUID, statuses: Sequence[PaymentStatus]
+) -> Any:
+    """Take over a call whose caller is gone; None if somebody is calling, or if it has left its mark."""
+    at = now()
+    return await engine.database.writer.fetchrow(
+        _RESUME_CALL, payment_id, attempt_id, _until(engine, at), at, [status.value for status in statuses]
+    )
+
+
+def _until(engine: Engine, at: datetime) -> datetime:
+    # Longer than the provider may take to answer, so that a call that is on its way is never doubled.
+    return at + engine.provider_timeout + timedelta(seconds=5)
+
+
+def _decline_of(row: Any, attempt_id: UUID) -> Refused | None:
+    if row["attempt_id"] != attempt_id or row["status"] != PaymentStatus.FAILED:
+        return None
+    return _declined(row["decline_code"])
+
+
+def _declined(decline_code: str) -> Refused:
+    return Refused(
+        ErrorCode.PAYMENT_DECLINED,
+        "The payment was declined. Try another payment method.",
+        path=("method",),
+        data={"decline_code": decline_code},
+    )
+
+
+async def _take_answer(engine: Engine, fact: base.PaymentFact) -> None:
+    """Fold what the provider answered to a confirmation.
+
+    A captured answer is shown as PROCESSING: money is settled by the workers, in batches, from the event that
+    follows; if none does, the sweeper asks again after ``settle_grace``.
+    """
+    if fact.captured:
+        fact = replace(fact, state=base.ProviderState.PROCESSING, captured=0)
+    await engine.settle(engine, [fact], look_up_at=look_up_at(engine, fact))
+
+
+def look_up_at(engine: Engine, fact: base.PaymentFact) -> datetime | None:
+    """Return when to ask the provider about a payment again if it says nothing by itself; None is never."""
+    if fact.state is base.ProviderState.PROCESSING:
+        return now() + engine.settle_grace
+    if fact.state is base.ProviderState.REQUIRES_ACTION:
+        return now() + _AUTHENTICATION_LOOK_UP
+    return None
+
+
+async def _refused_by_provider(engine: Engine, row: Any, error: base.ProviderError) -> Refused | None:
+    if error.ambiguous:
+        await reconcile_later(engine, row["id"])
+        return None
+    if error.fact is not None:
+        await engine.settle(engine, [error.fact], look_up_at=None)
+    else:
+        # Where the same key may be sent again the call stays open, so that a replay goes on with it.
+        again = error.action in {base.ProviderAction.SAME_KEY, base.ProviderAction.LATER}
+        await engine.database.writer.execute(_END_CALL, row["id"], row["attempt_id"], now() if again else None)
+    if error.code is base.ProviderErrorCode.METHOD_INVALID:
+        return Refused(
+            ErrorCode.INPUT_INVALID,
+            "The provider does not know this payment method. Send a token it gave out.",
+            path=("method",),
+        )
+    if error.decline_code is not None:
+        return _declined(error.decline_code)
+    if error.code is base.ProviderErrorCode.STATE_CONFLICT:
+        return Refused(
+            ErrorCode.PAYMENT_IN_PROGRESS,
+            "The provider has moved this payment on. Read its status and act on that.",
+            path=("paymentId",),
+        )
+    return Refused(
+        ErrorCode.PROVIDER_UNAVAILABLE,
+        "The payment provider did not take the request. Nothing was charged; send it again.",
+    )
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return len(url) <= _LONGEST_RETURN_URL and parts.scheme in {"http", "https"} and bool(parts.hostname)
