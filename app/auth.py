@@ -16,6 +16,7 @@ from joserfc.jwk import KeySet
 
 from core.errors import ErrorCode, Refused
 from core.scopes import parse_scopes
+from core.texts import is_storable
 from core.viewer import ANONYMOUS, Viewer
 from services import users
 from services.engine import Engine
@@ -88,7 +89,7 @@ class Authenticator:
     async def _signed_in(self, token: str) -> Viewer:
         claims = await self._verify(token)
         subject = claims["sub"]
-        if not isinstance(subject, str) or not 1 <= len(subject) <= _LONGEST_SUBJECT or "\0" in subject:
+        if not isinstance(subject, str) or not 1 <= len(subject) <= _LONGEST_SUBJECT or not is_storable(subject):
             raise _unauthenticated("The access token names no subject.")
         name = claims.get("name")
         scope = claims.get("scope")

@@ -7,14 +7,16 @@ from typing import Any, Final
 
 import orjson
 import structlog
-from graphql import OperationType
+from graphql import GraphQLError, OperationType
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.auth import Authenticator
+from app.errors import shown
 from app.graphql import ComptoirSchema, NotAllowedError
 from core.errors import ErrorCode, Refused
+from models.database import DATABASE_ERRORS
 from resolvers.context import Context
 from resolvers.fields import top_level
 from services.engine import Engine
@@ -114,6 +116,9 @@ class GraphQLEndpoint:
         except Refused as refused:
             headers = {"www-authenticate": 'Bearer error="invalid_token"'}
             return _response(401, media_type, _problem(refused.message, refused.code), headers)
+        except DATABASE_ERRORS as error:
+            masked = shown(GraphQLError("", original_error=error), trace_id(request))
+            return _response(503, media_type, {"errors": [masked.formatted]}, {"retry-after": "5"})
         context = Context(self._engine, viewer, trace_id(request))
         try:
             answer = await self._schema.answer(
@@ -148,7 +153,7 @@ class GraphQLEndpoint:
             body = await read_body(request, MAXIMUM_BODY_BYTES)
         except BodyTooLarge:
             message = f"An operation has at most {MAXIMUM_BODY_BYTES} bytes."
-            raise _Unfit(413, message, ErrorCode.LIMIT_EXCEEDED) from None
+            raise _Unfit(413, message, ErrorCode.LIMIT_EXCEEDED, {"connection": "close"}) from None
         try:
             return _from_json(orjson.loads(body)), _QUERIES_AND_MUTATIONS
         except orjson.JSONDecodeError:

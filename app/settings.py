@@ -1,5 +1,6 @@
 """Configuration: the environment, typed. ``comptoir config`` prints it with its secrets hidden."""
 
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -9,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.development import DevelopmentSecrets
 
+_CREDENTIALS: Final = re.compile(r"//[^/@\s]*@")
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
 
 
@@ -145,5 +147,6 @@ class Settings(BaseSettings):
             elif value is None or value in {"", ()}:
                 shown[name] = "(not set)"
             else:
-                shown[name] = ", ".join(value) if isinstance(value, tuple) else str(value)
+                text = ", ".join(value) if isinstance(value, tuple) else str(value)
+                shown[name] = _CREDENTIALS.sub("//(hidden)@", text)
         return shown

@@ -14,6 +14,9 @@ from services.engine import Engine
 
 MAXIMUM_WEBHOOK_BYTES: Final = 1024 * 1024
 
+# What was not read is not waited for.
+_CLOSE: Final = {"connection": "close"}
+
 log = structlog.get_logger(__name__)
 
 
@@ -30,7 +33,7 @@ async def receive(request: Request) -> Response:
         body = await read_body(request, MAXIMUM_WEBHOOK_BYTES)
         await webhooks.receive(engine, request.headers, body)
     except BodyTooLarge:
-        return PlainTextResponse("A webhook has at most 1 MiB.\n", status_code=413)
+        return PlainTextResponse("A webhook has at most 1 MiB.\n", status_code=413, headers=_CLOSE)
     except WebhookRejected as rejected:
         log.warning("webhook refused", provider=engine.provider.name, reason=str(rejected))
         return PlainTextResponse("This webhook could not be verified.\n", status_code=400)

@@ -80,8 +80,21 @@ class SubscriptionEndpoint(GraphQL[SocketContext, None]):
         return orjson.dumps(data).decode()
 
     def decode_json(self, data: str | bytes) -> object:
-        """Decode a message. Raises a ``json.JSONDecodeError``, as orjson's error is one."""
-        return orjson.loads(data)
+        """Decode a message of the protocol. Raises a ``json.JSONDecodeError`` for all else: closed with 4400."""
+        message = orjson.loads(data)
+        fit = isinstance(message, dict) and isinstance(message.get("id", ""), str)
+        if not fit or (message.get("type") == "subscribe" and not _is_operation(message.get("payload"))):
+            raise orjson.JSONDecodeError("not a message of graphql-transport-ws", "", 0)
+        return message
+
+
+def _is_operation(payload: object) -> bool:
+    return (
+        isinstance(payload, dict)
+        and isinstance(payload.get("query"), str)
+        and isinstance(payload.get("variables"), dict | None)
+        and isinstance(payload.get("operationName"), str | None)
+    )
 
 
 _closing: set[asyncio.Task[None]] = set()

@@ -18,6 +18,8 @@ from models.database import Connection, Transaction
 from services.engine import Engine
 
 _MAXIMUM_KEY_LENGTH: Final = 200
+# RFC 9562: the versions that are random, all of it or all but the time.
+_RANDOM_VERSIONS: Final = (4, 7)
 
 INSERT_REQUEST: Final = """
     insert into requests (principal, operation, key, body_hash, outcome, created_at)
@@ -52,7 +54,7 @@ class Request:
                 f"Send an idempotency key of 1 to {_MAXIMUM_KEY_LENGTH} printable characters.",
                 path=("idempotencyKey",),
             )
-        if not viewer.is_signed_in and not _is_uuid(key):
+        if not viewer.is_signed_in and not _is_random_uuid(key):
             raise Refused(
                 ErrorCode.IDEMPOTENCY_KEY_INVALID,
                 "Without signing in, the idempotency key has to be a random UUID.",
@@ -153,8 +155,8 @@ def thawed(stored: Mapping[str, Any]) -> Refused:
     )
 
 
-def _is_uuid(text: str) -> bool:
+def _is_random_uuid(text: str) -> bool:
     try:
-        return UUID(text).version is not None
+        return UUID(text).version in _RANDOM_VERSIONS
     except ValueError:
         return False

@@ -13,7 +13,8 @@ from tests.support.world import BUY, CANCEL, CONFIRM, TIP, eventually
 
 _PATIENCE_SECONDS: Final = 40
 _PAUSE_SECONDS: Final = 0.05
-_TAKEN: Final = {"PROCESSING", "SUCCEEDED", "RECONCILING"}
+# Not RECONCILING: looked up, the confirmation may turn out never to have happened.
+_TAKEN: Final = {"PROCESSING", "SUCCEEDED"}
 
 # A broken connection, a masked error and a refusal that says "later" are all answered by asking again.
 _AGAIN: Final = {"PAYMENT_IN_PROGRESS", "PROVIDER_UNAVAILABLE"}

@@ -3,10 +3,10 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from tests.ledger.ledger_helpers import CLEARING, FEES, opened, pending
 
 import ledger
 from ledger import AccountKind, AccountMismatchError, Accounts, AccountSpec, UnknownAssetError, chart
+from tests.ledger.ledger_helpers import CLEARING, FEES, opened, pending
 
 OWNER = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
 

@@ -3,11 +3,11 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from tests.ledger.ledger_helpers import CLEARING, FEES, group, opened, pending, post_one, posted_balances, written
 
 import ledger
 from ledger import Posted, Refusal, Refused
 from ledger.whole import whole
+from tests.ledger.ledger_helpers import CLEARING, FEES, group, opened, pending, post_one, posted_balances, written
 
 LARGEST = 10**38 - 1
 

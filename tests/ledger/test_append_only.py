@@ -1,5 +1,6 @@
 import asyncpg
 import pytest
+
 from tests.ledger.ledger_helpers import CLEARING, opened, pending, post_one, written
 
 CHANGES = [

@@ -4,6 +4,10 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+
+import ledger
+from ledger import Group, Movement, Posted, Refusal, Refused
+from ledger.posting import body_hash
 from tests.ledger.ledger_helpers import (
     CLEARING,
     FEES,
@@ -17,10 +21,6 @@ from tests.ledger.ledger_helpers import (
     posted_balances,
     written,
 )
-
-import ledger
-from ledger import Group, Movement, Posted, Refusal, Refused
-from ledger.posting import body_hash
 
 
 async def test_group_moves_every_leg(connection: asyncpg.Connection) -> None:

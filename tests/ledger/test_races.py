@@ -6,6 +6,9 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+
+import ledger
+from ledger import Group, Outcome, Posted, Refusal, Refused
 from tests.ledger.ledger_helpers import (
     CLEARING,
     FEES,
@@ -18,9 +21,6 @@ from tests.ledger.ledger_helpers import (
     posted_balances,
     written,
 )
-
-import ledger
-from ledger import Group, Outcome, Posted, Refusal, Refused
 
 
 async def post_apart(pool: asyncpg.Pool, *groups: Group) -> list[Outcome]:

@@ -1,10 +1,10 @@
 from uuid import uuid4
 
 import asyncpg
-from tests.ledger.ledger_helpers import CLEARING, FEES, group, opened, pending
 
 import ledger
 from ledger import Group, Movement
+from tests.ledger.ledger_helpers import CLEARING, FEES, group, opened, pending
 
 
 async def test_statement_has_a_line_per_version_with_the_balance_after_it(connection: asyncpg.Connection) -> None:

@@ -8,10 +8,10 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from tests.ledger.ledger_helpers import CLEARING, FEES, group, opened
 
 import ledger
 from ledger import AccountKind, Accounts, Status, chart, verify
+from tests.ledger.ledger_helpers import CLEARING, FEES, group, opened
 
 IMPLEMENTED = {1, 2, 3, 4, 5, 6, 10, 11, 13, 15, 16}
 ABSENT = {7, 8, 9, 12, 14}

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from tests.realtime.realtime_helpers import CREATOR, PATIENCE_SECONDS, Payments, free_port, until
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -22,6 +21,7 @@ from services.bus import RESYNC, Marker, Message, StatusEvent, Subscription
 from services.bus_redis import RedisBus
 from services.feeds import creator_feed, payment_feed
 from services.relay import Relay
+from tests.realtime.realtime_helpers import CREATOR, PATIENCE_SECONDS, Payments, free_port, until
 
 pytestmark = pytest.mark.redis
 

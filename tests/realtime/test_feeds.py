@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
-from tests.realtime.realtime_helpers import CREATOR, PATIENCE_SECONDS, Payments
 
 from core.clock import now
 from core.ids import uuid7
@@ -15,6 +14,7 @@ from services import feeds
 from services.bus import Lagged, LocalBus, Message, StatusEvent, creator_channel, payment_channel
 from services.feeds import CURSOR_UNKNOWN, Change, FeedItem, Reset, Snapshot, creator_feed, payment_feed
 from services.relay import Relay
+from tests.realtime.realtime_helpers import CREATOR, PATIENCE_SECONDS, Payments
 
 
 async def take(feed: AsyncGenerator[FeedItem, None], count: int) -> list[FeedItem]:

@@ -11,7 +11,6 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from tests.realtime.realtime_helpers import CREATOR, PATIENCE_SECONDS, Payments, until
 
 from core.ids import uuid7
 from models.database import Connection
@@ -19,6 +18,7 @@ from services import relay as relay_module
 from services.bus import Bus, LocalBus, Message
 from services.feeds import Change, FeedItem, Snapshot, creator_feed, payment_feed
 from services.relay import Relay
+from tests.realtime.realtime_helpers import CREATOR, PATIENCE_SECONDS, Payments, until
 
 MakeRelay = Callable[[Bus], Relay]
 Step = Callable[[], Awaitable[None]]
