@@ -1,7 +1,6 @@
 """A PostgreSQL for the run, a fresh database for each test made by the real migrations, and a whole server."""
 
 import asyncio
-import itertools
 import os
 import shutil
 import tempfile
@@ -14,9 +13,8 @@ import pytest
 import ledger
 from app.migrate import migrate
 from app.postgres import Cluster, Lease
+from tests.support.databases import fresh_database
 from tests.support.world import World, running_world
-
-_numbers = itertools.count(1)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -70,14 +68,8 @@ def template(lease: Lease) -> str:
 @pytest.fixture
 async def dsn(lease: Lease, template: str) -> AsyncIterator[str]:
     """A fresh, migrated database, as its owner reaches it."""
-    name = f"test_{os.getpid()}_{next(_numbers)}"
-    admin = await asyncpg.connect(lease.dsn("postgres"))
-    try:
-        await admin.execute(f"create database {name} template {template}")
-        yield lease.dsn(name)
-        await admin.execute(f"drop database {name} with (force)")
-    finally:
-        await admin.close()
+    async with fresh_database(lease, template) as address:
+        yield address
 
 
 @pytest.fixture

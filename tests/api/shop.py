@@ -1,13 +1,9 @@
 """A server with the people most refusals are about, and what every refusal is measured by."""
 
-import itertools
-import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
-
-import asyncpg
 
 from app.client import Client
 from app.postgres import Lease
@@ -17,9 +13,8 @@ from core.ids import Noun, uuid7
 from providers.payments.sandbox.webhooks import sign, signing_keys
 from services import webhooks
 from tests.conftest import assert_books_are_sound
+from tests.support.databases import fresh_database
 from tests.support.world import World, running_world
-
-_numbers = itertools.count(1)
 
 ERRORS = "errors { __typename code message path nextAction }"
 _PAYLOADS = {
@@ -33,19 +28,6 @@ _PAYLOADS = {
     "paymentConfirm": "payment { id status statusReason nextAction { type url } }",
     "paymentCancel": "payment { id status }",
 }
-
-
-@asynccontextmanager
-async def fresh_database(lease: Lease, template: str) -> AsyncIterator[str]:
-    """Copy the migrated database, for whatever needs one that outlives a single test."""
-    name = f"test_{os.getpid()}_shared_{next(_numbers)}"
-    admin = await asyncpg.connect(lease.dsn("postgres"))
-    try:
-        await admin.execute(f"create database {name} template {template}")
-        yield lease.dsn(name)
-        await admin.execute(f"drop database {name} with (force)")
-    finally:
-        await admin.close()
 
 
 @dataclass

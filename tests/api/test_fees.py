@@ -15,7 +15,8 @@ from app.postgres import Lease
 from core.clock import now
 from core.ids import Noun, uuid7
 from core.money import allocate
-from tests.api.shop import Shop, do, fresh_database, nothing_of, unchanged
+from tests.api.shop import Shop, do, nothing_of, unchanged
+from tests.support.databases import fresh_database
 from tests.support.world import World
 
 QUOTE = """

@@ -21,6 +21,7 @@ from core.ids import Noun
 from tests.faults import places
 from tests.faults.shop import Customer, audit, everything_told, open_shop, relayed, settled
 from tests.support.processes import Deployment, Nursery, Process, deployment, environment
+from tests.support.redis_server import RedisServer
 from tests.support.world import add_fee_rules, eventually, free_port
 
 _STATUS: Final = """
@@ -36,32 +37,12 @@ subscription ($id: ID!, $after: String) {
 _PAYMENTS: Final = 12
 
 
-class Redis:
-    """A Redis that keeps nothing on disk, to be killed and started again."""
-
-    def __init__(self, home: Path) -> None:
-        self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._home = home
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._home), "--save", ""]
-        self._process = subprocess.Popen(["redis-server", *arguments], stdout=subprocess.DEVNULL)
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(timeout=30)
-            self._process = None
-
-
 @pytest.fixture
-def redis(tmp_path: Path) -> Iterator[Redis]:
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
     """A Redis of the test's own."""
     if shutil.which("redis-server") is None:
         pytest.skip("only REDIS_URL is there, and this test stops its Redis")
-    server = Redis(tmp_path)
+    server = RedisServer(tmp_path)
     server.start()
     yield server
     server.kill()
@@ -288,7 +269,7 @@ async def test_what_a_killed_relay_left_unfinished_the_next_one_tells_once(two: 
 
 @pytest.mark.redis
 async def test_while_redis_is_away_payments_go_on_and_watchers_get_everything_once_it_is_back(
-    redis: Redis, dsn: str, books: None, forks: Nursery
+    redis: RedisServer, dsn: str, books: None, forks: Nursery
 ) -> None:
     async with two_webs(forks, dsn, redis.url) as two:
         deployed = two.deployed
@@ -329,7 +310,7 @@ async def test_while_redis_is_away_payments_go_on_and_watchers_get_everything_on
 
 @pytest.mark.redis
 async def test_what_redis_lost_after_it_was_published_is_read_from_the_database(
-    redis: Redis, dsn: str, books: None, forks: Nursery
+    redis: RedisServer, dsn: str, books: None, forks: Nursery
 ) -> None:
     async with two_webs(forks, dsn, redis.url) as two:
         deployed = two.deployed

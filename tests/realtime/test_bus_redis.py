@@ -4,7 +4,6 @@ import asyncio
 import os
 import shutil
 import signal
-import subprocess  # ruff: ignore[suspicious-subprocess-import] - starts Redis
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -21,43 +20,21 @@ from services.bus import RESYNC, Marker, Message, StatusEvent, Subscription
 from services.bus_redis import RedisBus
 from services.feeds import creator_feed, payment_feed
 from services.relay import Relay
-from tests.realtime.realtime_helpers import CREATOR, PATIENCE_SECONDS, Payments, free_port, until
+from tests.realtime.realtime_helpers import CREATOR, PATIENCE_SECONDS, Payments, until
+from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.redis
 
 
-class Server:
-    """A Redis that can be stopped and started; it keeps nothing on disk."""
-
-    def __init__(self, home: Path) -> None:
-        self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._home = home
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._home), "--save", ""]
-        self._process = subprocess.Popen(["redis-server", *arguments], stdout=subprocess.DEVNULL)
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(timeout=30)
-            self._process = None
-
-    def signal(self, number: signal.Signals) -> None:
-        self._process.send_signal(number)
-
-
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+def server(tmp_path: Path) -> Iterator[RedisServer]:
     """A private Redis, for tests that stop it."""
     if shutil.which("redis-server") is None:
         pytest.skip("there is no redis-server on the PATH")
-    server = Server(tmp_path)
+    server = RedisServer(tmp_path)
     server.start()
     yield server
-    server.stop()
+    server.kill()
 
 
 @pytest.fixture
@@ -195,13 +172,13 @@ async def test_a_stream_that_began_anew_with_lower_ids_resyncs(
 
 
 async def test_a_restarted_server_resyncs_and_serves_on(
-    server: Server, make_bus: Callable[[str], RedisBus]
+    server: RedisServer, make_bus: Callable[[str], RedisBus]
 ) -> None:
     bus, publisher = await started(make_bus(server.url)), make_bus(server.url)
     with bus.attach("payment:one") as subscription:
         await publish(publisher, message(1))
         assert (await get(subscription)).cursor == 1
-        server.stop()
+        server.kill()
         await until(lambda: not bus.healthy)
         with pytest.raises((RedisError, OSError)):
             await publisher.publish([message(2)])
@@ -215,9 +192,9 @@ async def test_a_restarted_server_resyncs_and_serves_on(
 
 
 async def test_a_bus_starts_without_redis_and_resyncs_when_it_comes(
-    server: Server, make_bus: Callable[[str], RedisBus]
+    server: RedisServer, make_bus: Callable[[str], RedisBus]
 ) -> None:
-    server.stop()
+    server.kill()
     bus = make_bus(server.url)
     await bus.start()
     assert not bus.healthy
@@ -228,7 +205,7 @@ async def test_a_bus_starts_without_redis_and_resyncs_when_it_comes(
 
 
 async def test_a_server_that_hangs_is_given_up(
-    server: Server, make_bus: Callable[[str], RedisBus], monkeypatch: pytest.MonkeyPatch
+    server: RedisServer, make_bus: Callable[[str], RedisBus], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bus_redis, "_ANSWER_SECONDS", 0.2)
     bus, publisher = await started(make_bus(server.url)), make_bus(server.url)
@@ -243,7 +220,7 @@ async def test_a_server_that_hangs_is_given_up(
 
 
 async def test_feeds_survive_the_loss_of_redis(
-    server: Server,
+    server: RedisServer,
     make_bus: Callable[[str], RedisBus],
     database: object,
     payments: Payments,
@@ -263,7 +240,7 @@ async def test_feeds_survive_the_loss_of_redis(
         for sequence in range(1, 4):
             await payments.change(payment_id)
             assert [(await anext(feed)).cursor for feed in (payment, creator)] == [sequence, sequence]
-        server.stop()
+        server.kill()
         await payments.change(payment_id)
         await until(lambda: not relay.healthy and not bus.healthy)
         server.start()
