@@ -22,10 +22,10 @@ _MAKE_KNOWN: Final = """
         sandbox.create_payment('create:' || given.id, given.reference, given.id, given.gross, 'USD', 'tip') as made
 """
 _ADD_PAYMENTS: Final = """
-    insert into payments (id, kind, creator_id, payer_id, currency, gross, fee, tax, net, fee_rule_id,
+    insert into payments (id, kind, creator_id, payer_id, currency, gross, fixed_fee, fee, tax, net, fee_rule_id,
         maturity_delay_seconds, provider, provider_reference, status, sequence, provider_state, provider_state_at,
         authorized, captured, reconciling, created_at, updated_at)
-    select s.reference, 'tip', c.id, $3::uuid, s.currency, s.amount, split.fee, split.tax, split.net,
+    select s.reference, 'tip', c.id, $3::uuid, s.currency, s.amount, split.fixed, split.fee, split.tax, split.net,
         split.rule_id, split.maturity_delay_seconds, 'sandbox', s.id, 'PENDING', 2, s.state, s.changed_at,
         0, 0, false, s.created_at, s.changed_at
     from unnest($1::text[]) as given (id) join sandbox.payment s on s.id = given.id

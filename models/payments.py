@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 class Payment(Model):
     """One payment for one tip or purchase.
 
-    ``gross = net + fee + tax`` was fixed by a fee rule when it was created. ``status`` is derived from the
-    facts (``provider_state`` at ``provider_state_at``, ``authorized``, ``captured``, ``decline_code``) and
-    ``reconciling``. ``sequence`` is the number of its last event. While ``calling_until`` is ahead somebody
-    is talking to the provider; once it has passed, nobody knows how that ended and the sweeper looks it up.
-    ``attempt_id`` names the last confirmation, at the provider as well.
+    ``gross = net + fee + tax`` was fixed by a fee rule when it was created; ``fixed_fee`` is a part of ``fee``.
+    ``status`` is derived from the facts (``provider_state`` at ``provider_state_at``, ``authorized``,
+    ``captured``, ``decline_code``) and ``reconciling``. ``sequence`` is the number of its last event. While
+    ``calling_until`` is ahead somebody is talking to the provider; once it has passed, nobody knows how that
+    ended and the sweeper looks it up. ``attempt_id`` names the last confirmation, at the provider as well.
     """
 
     id = fields.UUIDField(primary_key=True)
@@ -36,6 +36,7 @@ class Payment(Model):
     payer_id: UUID | None
     currency = fields.TextField()
     gross = AmountField()
+    fixed_fee = AmountField()
     fee = AmountField()
     tax = AmountField()
     net = AmountField()

@@ -7,8 +7,7 @@ import strawberry
 from core.ids import Noun
 from resolvers.context import Info
 from resolvers.fields import id_of, query
-from schema.fees import LineKind, PaymentLine, Quote, QuoteInput
-from schema.money import Money
+from schema.fees import Quote, QuoteInput, payment_lines
 from services import fees
 
 _ASKED: Final = strawberry.argument(description="What would be paid, and to whom.")
@@ -24,15 +23,13 @@ class FeeQuery:
             id_of(Noun.CREATOR, input.creator_id, "creatorId"),
             input.amount.parsed(),
         )
-        lines = (
-            (LineKind.GROSS, quoted.gross),
-            (LineKind.PERCENT_FEE, quoted.percent_fee),
-            (LineKind.FIXED_FEE, quoted.fixed_fee),
-            (LineKind.PLATFORM_FEE, quoted.fee),
-            (LineKind.TAX, quoted.tax),
-            (LineKind.NET, quoted.net),
-        )
         return Quote(
-            lines=[PaymentLine(kind=kind, amount=Money.of(amount)) for kind, amount in lines],
+            lines=payment_lines(
+                gross=quoted.gross,
+                fixed_fee=quoted.fixed_fee,
+                fee=quoted.fee,
+                tax=quoted.tax,
+                net=quoted.net,
+            ),
             percent_basis_points=quoted.percent_basis_points,
         )

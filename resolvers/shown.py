@@ -11,7 +11,7 @@ from core.money import money
 from core.payments import NEXT_ACTIONS, PaymentKind, PaymentStatus, status_message
 from schema.creators import Creator
 from schema.feeds import Activity
-from schema.fees import LineKind, PaymentLine
+from schema.fees import PaymentLine, payment_lines
 from schema.money import Money
 from schema.payments import Payment, PaymentAction, PaymentEvent
 from schema.products import Product
@@ -105,17 +105,21 @@ def payment(row: Any) -> Payment:
         status_changed_at=row["updated_at"],
         next_action=PaymentAction(type=NEXT_ACTIONS[status], url=action_url),
         amount=_amount(row, "gross"),
-        lines=[
-            PaymentLine(kind=kind, amount=_amount(row, column))
-            for kind, column in (
-                (LineKind.GROSS, "gross"),
-                (LineKind.PLATFORM_FEE, "fee"),
-                (LineKind.TAX, "tax"),
-                (LineKind.NET, "net"),
-            )
-        ],
+        split=lambda: _lines(row),
         cursor=encode_cursor(row["id"], row["sequence"]),
         created_at=row["created_at"],
+    )
+
+
+def _lines(row: Any) -> list[PaymentLine]:
+    """Return a payment's lines; made only when they are asked for, because few ask."""
+    code = row["currency"]
+    return payment_lines(
+        gross=money(row["gross"], code),
+        fixed_fee=money(row["fixed_fee"], code),
+        fee=money(row["fee"], code),
+        tax=money(row["tax"], code),
+        net=money(row["net"], code),
     )
 
 

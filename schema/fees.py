@@ -4,6 +4,7 @@ from enum import StrEnum
 
 import strawberry
 
+import core.money
 from schema.enums import PaymentKind, described
 from schema.money import Money, MoneyInput
 
@@ -35,6 +36,27 @@ LineKindEnum = described(
 class PaymentLine:
     kind: LineKind = strawberry.field(description="What it is.")
     amount: Money = strawberry.field(description="How much.")
+
+
+def payment_lines(
+    *,
+    gross: core.money.Money,
+    fixed_fee: core.money.Money,
+    fee: core.money.Money,
+    tax: core.money.Money,
+    net: core.money.Money,
+) -> list[PaymentLine]:
+    """Return the lines of a payment, the same before and after it is created."""
+    percent_fee = core.money.Money(fee.minor - fixed_fee.minor, fee.currency)
+    lines = (
+        (LineKind.GROSS, gross),
+        (LineKind.PERCENT_FEE, percent_fee),
+        (LineKind.FIXED_FEE, fixed_fee),
+        (LineKind.PLATFORM_FEE, fee),
+        (LineKind.TAX, tax),
+        (LineKind.NET, net),
+    )
+    return [PaymentLine(kind=kind, amount=Money.of(amount)) for kind, amount in lines]
 
 
 @strawberry.input(description="What a price is asked for.")

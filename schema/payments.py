@@ -1,5 +1,6 @@
 """Payments: what a client confirms, cancels and watches."""
 
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -7,7 +8,7 @@ from uuid import UUID
 
 import strawberry
 
-from schema.base import Node, edge
+from schema.base import Node, computed, edge
 from schema.connections import DateTimeFilter
 from schema.creators import Creator
 from schema.enums import PaymentKind, PaymentNextAction, PaymentStatus, described
@@ -65,9 +66,7 @@ class Payment(Node):
     status_changed_at: datetime = strawberry.field(description="When anything about it last changed.")
     next_action: PaymentAction = strawberry.field(description="What the payer's client does next.")
     amount: Money = strawberry.field(description="What the payer pays.")
-    lines: list[PaymentLine] = strawberry.field(
-        description="Where it goes, fixed when it was created: GROSS = PLATFORM_FEE + TAX + NET."
-    )
+    split: strawberry.Private[Callable[[], list[PaymentLine]]]
     cursor: str = strawberry.field(description="The place of its last event: `paymentStatus` resumes from it.")
     created_at: datetime = strawberry.field(description="When it was created.")
     creator: Creator = edge("creators", key=lambda payment: payment.creator_key, description="Who is paid.")
@@ -84,6 +83,10 @@ class Payment(Node):
     events: list[PaymentEvent] = edge(
         "events_of_payment", key=lambda payment: payment.key, description="All changes of its status, in order."
     )
+
+    @computed(description="Where it goes, fixed when it was created: the lines that `quote` gave.")
+    def lines(self) -> list[PaymentLine]:
+        return self.split()
 
 
 class UpdateKind(StrEnum):

@@ -25,7 +25,6 @@ class Quote:
 
     gross: Money
     percent_basis_points: int
-    percent_fee: Money
     fixed_fee: Money
     fee: Money
     tax: Money
@@ -51,7 +50,6 @@ async def quote(engine: Engine, kind: PaymentKind, creator_id: UUID, gross: Mone
     return Quote(
         gross=gross,
         percent_basis_points=row["percent_basis_points"],
-        percent_fee=amount("percent_fee"),
         fixed_fee=amount("fixed"),
         fee=amount("fee"),
         tax=amount("tax"),

@@ -22,11 +22,11 @@ from services.paging import Page, PageQuery, fetch_page
 
 CREATE_PAYMENT: Final = """
     payment as (
-        insert into payments (id, kind, creator_id, payer_id, currency, gross, fee, tax, net, fee_rule_id,
-            maturity_delay_seconds, provider, status, sequence, authorized, captured, reconciling,
+        insert into payments (id, kind, creator_id, payer_id, currency, gross, fixed_fee, fee, tax, net,
+            fee_rule_id, maturity_delay_seconds, provider, status, sequence, authorized, captured, reconciling,
             calling_until, created_at, updated_at)
-        select id, kind, creator_id, payer_id, currency, gross, fee, tax, net, rule_id, maturity_delay_seconds,
-            provider, 'CREATED', 1, 0, 0, false, calling_until, at, at
+        select id, kind, creator_id, payer_id, currency, gross, fixed_fee, fee, tax, net, rule_id,
+            maturity_delay_seconds, provider, 'CREATED', 1, 0, 0, false, calling_until, at, at
         from draft
         returning *
     ),

@@ -33,13 +33,13 @@ _SELLER: Final = """
 _BUY: Final = f"""
     with draft as (
         select $1::uuid as id, 'purchase' as kind, $2::uuid as creator_id, $3::uuid as payer_id, $4 as currency,
-            $5::numeric as gross, $6::numeric as fee, $7::numeric as tax, $8::numeric as net, $9::uuid as rule_id,
-            $10::int as maturity_delay_seconds, $11 as provider, $12::timestamptz as calling_until,
-            $13::timestamptz as at
+            $5::numeric as gross, $6::numeric as fixed_fee, $7::numeric as fee, $8::numeric as tax,
+            $9::numeric as net, $10::uuid as rule_id, $11::int as maturity_delay_seconds, $12 as provider,
+            $13::timestamptz as calling_until, $14::timestamptz as at
     ),
     {payments.CREATE_PAYMENT}
     insert into purchases (id, payment_id, product_id, creator_id, buyer_id, title, stock_reserved, created_at)
-    select $14, id, $15, creator_id, payer_id, $16, $17, created_at from payment
+    select $15, id, $16, creator_id, payer_id, $17, $18, created_at from payment
 """  # ruff: ignore[hardcoded-sql-expression] - made of constants
 _RELEASE: Final = """
     with due as (
@@ -112,6 +112,7 @@ async def buy(engine: Engine, viewer: Viewer, command: Buy) -> Bought:
             viewer.user_id,
             price.currency.code,
             price.minor,
+            seller["fixed"],
             seller["fee"],
             seller["tax"],
             seller["net"],

@@ -44,7 +44,8 @@ _SEND: Final = f"""
         as a (creator_id, currency, gross, payer_id, principal, key, body_hash, ids, payment_id, tip_id, message)
     ),
     judged as (
-        select a.*, c.id is not null as creator_found, s.fee, s.tax, s.net, s.rule_id, s.maturity_delay_seconds,
+        select a.*, c.id is not null as creator_found, s.fixed, s.fee, s.tax, s.net, s.rule_id,
+            s.maturity_delay_seconds,
             case
             when c.user_id = a.payer_id then 'SELF_TIP'
             when c.state <> 'active' then 'CREATOR_NOT_ACTIVE'
@@ -65,7 +66,8 @@ _SEND: Final = f"""
         returning principal, key
     ),
     draft as (
-        select j.payment_id as id, 'tip' as kind, j.creator_id, j.payer_id, j.currency, j.gross, j.fee, j.tax,
+        select j.payment_id as id, 'tip' as kind, j.creator_id, j.payer_id, j.currency, j.gross,
+            j.fixed as fixed_fee, j.fee, j.tax,
             j.net, j.rule_id, j.maturity_delay_seconds, $14 as provider, $15::timestamptz as calling_until,
             $12::timestamptz as at, j.tip_id, j.message
         from judged j join request r using (principal, key)

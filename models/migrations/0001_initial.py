@@ -147,6 +147,7 @@ class Migration(migrations.Migration):
                 ('payer', fields.ForeignKeyField('models.User', source_field='payer_id', null=True, db_constraint=True, to_field='id', related_name=False, on_delete=OnDelete.RESTRICT)),
                 ('currency', fields.TextField(unique=False)),
                 ('gross', AmountField()),
+                ('fixed_fee', AmountField()),
                 ('fee', AmountField()),
                 ('tax', AmountField()),
                 ('net', AmountField()),

@@ -32,7 +32,8 @@ alter table public.fee_rules
 
 alter table public.payments
     add constraint gross_is_net_and_fee_and_tax check (gross = net + fee + tax),
-    add constraint payment_amounts_are_sound check (net > 0 and fee >= 0 and tax >= 0 and gross <> 'NaN'),
+    add constraint payment_amounts_are_sound check (
+        net > 0 and fixed_fee between 0 and fee and tax >= 0 and gross <> 'NaN'),
     add constraint captured_within_gross check (captured between 0 and gross and authorized between 0 and gross),
     add constraint payment_kind_is_known check (kind in ('tip', 'purchase')),
     add constraint payment_status_is_known check (status in (

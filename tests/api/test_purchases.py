@@ -65,6 +65,8 @@ async def test_purchase_is_paid_and_seen_by_its_buyer_and_its_seller(shop: Shop)
                 "status": "SUCCEEDED",
                 "lines": [
                     {"kind": "GROSS", "amount": {"amount": "10.00"}},
+                    {"kind": "PERCENT_FEE", "amount": {"amount": "0.80"}},
+                    {"kind": "FIXED_FEE", "amount": {"amount": "0.30"}},
                     {"kind": "PLATFORM_FEE", "amount": {"amount": "1.10"}},
                     {"kind": "TAX", "amount": {"amount": "0.00"}},
                     {"kind": "NET", "amount": {"amount": "8.90"}},

@@ -400,10 +400,11 @@ async def test_two_events_of_one_fact_settle_it_once(idle: World) -> None:
 
 _MANY: Final = """
     with made as (
-        insert into payments (id, kind, creator_id, currency, gross, fee, tax, net, fee_rule_id, maturity_delay_seconds,
+        insert into payments (id, kind, creator_id, currency, gross, fixed_fee, fee, tax, net, fee_rule_id,
+            maturity_delay_seconds,
             provider, provider_reference, status, sequence, provider_state, provider_state_at, authorized, captured,
             reconciling, created_at, updated_at)
-        select gen_random_uuid(), 'tip', $1, 'USD', 500, 25, 0, 475, (select id from fee_rules where kind = 'tip'), 0,
+        select gen_random_uuid(), 'tip', $1, 'USD', 500, 0, 25, 0, 475, (select id from fee_rules where kind = 'tip'), 0,
             'sandbox', 'sbx_' || lpad(to_hex(number), 32, '0'), 'PENDING', 2, 'REQUIRES_METHOD', now(), 0, 0,
             false, now(), now()
         from generate_series(1, $2) number

@@ -55,7 +55,7 @@ def good(table: str) -> dict[str, Any]:
         },
         "payments": {
             "id": fresh, "kind": "tip", "creator_id": CREATOR, "currency": "USD", "gross": Decimal(500),
-            "fee": Decimal(25), "tax": Decimal(0), "net": Decimal(475), "fee_rule_id": RULE,
+            "fixed_fee": Decimal(0), "fee": Decimal(25), "tax": Decimal(0), "net": Decimal(475), "fee_rule_id": RULE,
             "maturity_delay_seconds": 0, "provider": "sandbox", "provider_reference": str(fresh),
             "status": "CREATED", "sequence": 1, "authorized": Decimal(0), "captured": Decimal(0),
             "reconciling": False, **times,

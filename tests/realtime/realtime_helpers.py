@@ -64,10 +64,10 @@ class Payments:
         )
         await owner.execute(
             """
-            insert into payments (id, kind, creator_id, currency, gross, fee, tax, net, fee_rule_id,
+            insert into payments (id, kind, creator_id, currency, gross, fixed_fee, fee, tax, net, fee_rule_id,
                 maturity_delay_seconds, provider, status, sequence, authorized, captured, reconciling,
                 created_at, updated_at)
-            values ($1, 'tip', $2, 'EUR', 500, 50, 0, 450, $4, 0, 'sandbox', 'CREATED', 0, 0, 0, false, $3, $3)
+            values ($1, 'tip', $2, 'EUR', 500, 0, 50, 0, 450, $4, 0, 'sandbox', 'CREATED', 0, 0, 0, false, $3, $3)
             """,
             payment_id,
             creator_id,
