@@ -182,8 +182,11 @@ async def _write(engine: Engine, drafts: Sequence[_Draft]) -> list[Any]:
         _SEND, *columns, at, _STORED_REFUSALS, engine.provider.name, at + engine.provider_timeout
     )
     by_payment = {row["payment_id"]: row for row in rows}
-    repeated = {"creator_found": True, "fresh": False, "refusal": None}
-    return [by_payment.get(draft.payment_id, repeated) for draft in drafts]
+    return [
+        by_payment.get(draft.payment_id)
+        or {**by_payment[first[draft.request.principal, draft.request.key].payment_id], "fresh": False}
+        for draft in drafts
+    ]
 
 
 async def _replay(engine: Engine, request: Request) -> SentTip:

@@ -441,6 +441,8 @@ async def test_payment_shows_its_lines_and_its_creator_and_tip(shop: Shop) -> No
         },
         "lines": [
             {"kind": "GROSS", "amount": {"amount": "12.34"}},
+            {"kind": "PERCENT_FEE", "amount": {"amount": "0.62"}},
+            {"kind": "FIXED_FEE", "amount": {"amount": "0.00"}},
             {"kind": "PLATFORM_FEE", "amount": {"amount": "0.62"}},
             {"kind": "TAX", "amount": {"amount": "0.00"}},
             {"kind": "NET", "amount": {"amount": "11.72"}},

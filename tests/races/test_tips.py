@@ -2,7 +2,18 @@
 
 import asyncio
 
+from core import ids
 from tests.support.world import CREATE_CREATOR, World
+
+
+async def test_tips_to_nobody_with_one_key_at_once_are_all_told_so(idle: World) -> None:
+    supporter = idle.client("supporter")
+    nobody = ids.encode(ids.Noun.CREATOR, ids.uuid7())
+
+    sent = await asyncio.gather(*(idle.tip(supporter, nobody, key="the-same") for _ in range(20)))
+
+    assert {payload["errors"][0]["code"] for payload in sent} == {"NOT_FOUND"}
+    assert await idle.count("requests") == 0
 
 
 async def test_twenty_tips_with_one_key_and_different_amounts_are_one_tip(idle: World) -> None:
