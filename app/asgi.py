@@ -29,7 +29,7 @@ from services.relay import Relay
 STATIC: Final = Path(__file__).resolve().parent / "static"
 PAGE_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; base-uri 'none'; "
+    "font-src 'self' data:; connect-src 'self'; worker-src 'self'; base-uri 'none'; "
     "frame-ancestors 'none'; form-action 'none'"
 )
 _SECURITY_HEADERS: Final = (

@@ -64,7 +64,7 @@ def start_work(supervisor: Supervisor, engine: Engine) -> None:
     supervisor.start("sweeper", lambda: _regularly(lambda: sweeper.sweep(engine), _SWEEP_SECONDS))
 
 
-async def _regularly(step: Callable[[], Awaitable[int]], seconds: float) -> None:
+async def _regularly(step: Callable[[], Awaitable[object]], seconds: float) -> None:
     """Run a step again at once while it finds something to do, otherwise after a while."""
     while True:
         if not await step():

@@ -52,6 +52,12 @@ class Batcher(Generic[ItemT, ResultT]):
     async def _send(self, batch: Sequence[tuple[ItemT, asyncio.Future[ResultT]]]) -> None:
         try:
             results = await self._run([item for item, _ in batch])
+        except TimeoutError as error:
+            # One by one each of them would wait as long.
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+            return
         except Exception as error:  # ruff: ignore[blind-except] - handed to whoever submitted the item
             if len(batch) > 1:
                 for one in batch:

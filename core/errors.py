@@ -103,4 +103,10 @@ class Refused(Exception):  # ruff: ignore[error-suffix-on-exception-name] - a re
 
 def not_found(what: str, *path: str) -> Refused:
     """Return the refusal for an object that isn't there, or that the viewer may not know is there."""
-    return Refused(ErrorCode.NOT_FOUND, f"There is no such {what}. Check the id that was sent.", path=path)
+    # It says nothing about the request: the object may be there tomorrow, and the key is still good.
+    return Refused(
+        ErrorCode.NOT_FOUND,
+        f"There is no such {what}. Check the id that was sent.",
+        path=path,
+        transient=True,
+    )

@@ -37,6 +37,9 @@ _WRITER_SETTINGS: Final = {
 }
 
 
+_STATEMENT_SECONDS: Final = 20
+
+
 class OrmConnection(TransactionWrapper):
     """Lets models write on a connection whose transaction is ours: pass it as ``using_db``."""
 
@@ -110,6 +113,8 @@ async def _pool(dsn: str, size: int, settings: dict[str, str]) -> Pool:
         min_size=1,
         max_size=size,
         reset=_keep_as_it_is,
+        # A connection that went dead without a word would hold up whoever waits for it, for minutes.
+        command_timeout=_STATEMENT_SECONDS,
         # Compiling a statement costs more than any statement here takes.
         server_settings={"application_name": "comptoir", "timezone": "UTC", "jit": "off", **settings},
     )

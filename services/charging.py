@@ -39,6 +39,7 @@ _CANCELABLE: Final = (*_CONFIRMABLE, PaymentStatus.AUTHORIZED)
 _LEFT_OPEN: Final = (PaymentStatus.PENDING,)
 _LONGEST_RETURN_URL: Final = 2_000
 _AUTHENTICATION_LOOK_UP: Final = timedelta(minutes=1)
+_RAREST_LOOK_UP: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,11 +225,15 @@ async def _take_answer(engine: Engine, fact: base.PaymentFact) -> None:
 
 
 def look_up_at(engine: Engine, fact: base.PaymentFact) -> datetime | None:
-    """Return when to ask the provider about a payment again if it says nothing by itself; None is never."""
+    """Return when to ask the provider about a payment again if it says nothing by itself; None is never.
+
+    The longer it has stood still, the more rarely: what nobody will ever finish must not crowd out the rest.
+    """
+    patience = min((now() - fact.at) / 2, _RAREST_LOOK_UP)
     if fact.state is base.ProviderState.PROCESSING:
-        return now() + engine.settle_grace
+        return now() + max(engine.settle_grace, patience)
     if fact.state is base.ProviderState.REQUIRES_ACTION:
-        return now() + _AUTHENTICATION_LOOK_UP
+        return now() + max(_AUTHENTICATION_LOOK_UP, patience)
     return None
 
 
@@ -237,7 +242,7 @@ async def _refused_by_provider(engine: Engine, row: Any, error: base.ProviderErr
         await reconcile_later(engine, row["id"])
         return None
     if error.fact is not None:
-        await engine.settle(engine, [error.fact], look_up_at=None)
+        await engine.settle(engine, [error.fact], look_up_at=look_up_at(engine, error.fact))
     else:
         # Where the same key may be sent again the call stays open, so that a replay goes on with it.
         again = error.action in {base.ProviderAction.SAME_KEY, base.ProviderAction.LATER}

@@ -87,6 +87,8 @@ def fold(known: Known, fact: PaymentFact) -> tuple[Known, bool]:
         raise Contradiction("The provider speaks of another amount or currency than the payment's.")
     if known.provider_reference not in {None, fact.provider_reference}:
         raise Contradiction("The provider speaks of another of its objects than the payment's.")
+    if fact.state is ProviderState.SUCCEEDED and fact.captured != known.gross:
+        raise Contradiction("The provider calls a payment succeeded that it has not captured in full.")
     if not 0 <= fact.captured <= known.gross or not 0 <= fact.authorized <= known.gross:
         raise Contradiction("The provider speaks of more than the payment's amount.")
     tie = known.state is not None and known.at == fact.at and _told(known) != _told(fact)

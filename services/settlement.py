@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import ledger
@@ -23,6 +23,9 @@ from services import earnings, payments, purchases
 from services.engine import Engine
 from services.fold import Contradiction, Known, fold
 from services.payments import Change
+
+_UNFINISHED: Final = (ProviderState.PROCESSING, ProviderState.REQUIRES_ACTION)
+_LOOK_UP_AFTER: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,24 @@ async def settle(engine: Engine, facts: Sequence[Fact], *, look_up_at: datetime 
         if settled.contradictions:
             raise Contradiction(next(iter(settled.contradictions.values())))
         await post(engine, transaction.connection, settled.drafts)
+    engine.relay_wake()
+
+
+async def abandon(engine: Engine, payment_id: UUID) -> None:
+    """Cancel a payment that its provider never got: asked for everything, it has nothing of it.
+
+    What it reserved is released. A late fact of success would still fold over it.
+    """
+    at = now()
+    async with engine.database.transaction() as transaction:
+        connection = transaction.connection
+        rows = await connection.fetch(LOCK_PAYMENTS, [payment_id])
+        if not rows or rows[0]["provider_state"] is not None or rows[0]["provider_reference"] is not None:
+            return
+        known = replace(Known.of(rows[0]), state=ProviderState.CANCELED, at=at, reconciling=False)
+        change = Change(rows[0], known)
+        await payments.write_changes([change], on=connection, at=at)
+        await _follow(connection, [change], [], at)
     engine.relay_wake()
 
 
@@ -123,6 +144,9 @@ def _fold_all(
     elif tied:
         # Two states for one instant: only the provider knows which came last, so it is asked at once.
         calling_until = at
+    if calling_until is None and known.state in _UNFINISHED:
+        # Whoever told it, what is not finished is looked up one day: its last event may be lost.
+        calling_until = row["calling_until"] or at + _LOOK_UP_AFTER
     matures_at = row["matures_at"]
     if matures_at is None and succeeded_at is not None and available_on is not None:
         delay = timedelta(seconds=row["maturity_delay_seconds"])

@@ -4,6 +4,7 @@ An unknown outcome is looked up, never guessed: found, it is settled; absent and
 again under the same key.
 """
 
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -11,11 +12,11 @@ import structlog
 
 from core.clock import now
 from core.payments import PaymentStatus
+from models.database import DATABASE_ERRORS
 from providers.payments.base import ProviderError
 from services import charging, payments
 from services.engine import Engine
-from services.fold import Contradiction
-from services.settlement import LedgerRefusedError
+from services.settlement import abandon
 
 # Providers may forget an idempotency key after a day; then the same call would no longer be the same.
 _RESEND_WITHIN: Final = timedelta(hours=23)
@@ -30,10 +31,10 @@ _CLAIM: Final = """
     returning *
 """
 _EXPIRED: Final = """
-    update payments set calling_until = $2 where id in (
+    update payments set calling_until = $2, updated_at = $4 where id in (
         select id from payments
         where kind = 'purchase' and status in ('CREATED', 'PENDING', 'REQUIRES_ACTION', 'FAILED')
-            and created_at < $1 and (calling_until is null or status = 'REQUIRES_ACTION')
+            and created_at < $1 and updated_at < $5 and (calling_until is null or status = 'REQUIRES_ACTION')
         order by created_at limit $3 for no key update skip locked
     )
     returning *
@@ -42,28 +43,37 @@ _EXPIRED: Final = """
 log = structlog.get_logger(__name__)
 
 
-async def sweep(engine: Engine) -> int:
-    """Look up payments left in an unknown state, and cancel purchases nobody completed; return how many.
+async def sweep(engine: Engine) -> bool:
+    """Look up payments left in an unknown state, and cancel purchases nobody completed.
 
-    Claiming moves ``calling_until`` ahead, so that several workers share the work and a failure comes back.
+    Return whether there may be more. Claiming moves ``calling_until`` ahead, so that several workers share the
+    work and a failure comes back.
     """
+    writer = engine.database.writer
     at = now()
-    rows = await engine.database.writer.fetch(_CLAIM, at, at + _RETRY_AFTER, _BATCH)
+    rows = await writer.fetch(_CLAIM, at, at + _RETRY_AFTER, _BATCH)
+    await _each(engine, rows, _look_up)
+    at = now()
+    unpaid = at - engine.payment_expiry
+    # One that could not be cancelled is tried again after a while, not in the next breath.
+    expired = await writer.fetch(_EXPIRED, unpaid, at + _RETRY_AFTER, _BATCH, at, at - _RETRY_AFTER)
+    await _each(engine, expired, _expire)
+    return _BATCH in {len(rows), len(expired)}
+
+
+async def _each(engine: Engine, rows: Sequence[Any], step: Callable[[Engine, Any], Awaitable[None]]) -> None:
     for row in rows:
-        await _guarded(engine, row, _look_up)
-    expired = await engine.database.writer.fetch(_EXPIRED, at - engine.payment_expiry, at + _RETRY_AFTER, _BATCH)
-    for row in expired:
-        await _guarded(engine, row, _expire)
-    return len(rows) + len(expired)
-
-
-async def _guarded(engine: Engine, row: Any, step: Any) -> None:
-    try:
-        await step(engine, row)
-    except ProviderError as error:
-        log.warning("provider could not be asked", payment=str(row["id"]), code=error.code.value)
-    except (Contradiction, LedgerRefusedError):
-        log.exception("provider contradicts our record", payment=str(row["id"]))
+        if now() >= row["calling_until"]:
+            return  # the claim has lapsed: the rest is anybody's again
+        try:
+            await step(engine, row)
+        except ProviderError as error:
+            log.warning("provider could not be asked", payment=str(row["id"]), code=error.code.value)
+        except DATABASE_ERRORS:
+            raise
+        except Exception:
+            # Whatever is wrong with one payment, the others wait behind it.
+            log.exception("payment could not be looked up", payment=str(row["id"]))
 
 
 async def _look_up(engine: Engine, row: Any) -> None:
@@ -77,6 +87,9 @@ async def _look_up(engine: Engine, row: Any) -> None:
         return
     if row["provider_reference"] is None and now() - row["created_at"] < _RESEND_WITHIN:
         await payments.start(engine, row["id"], int(row["gross"]), row["currency"], row["kind"])
+        return
+    if row["provider_reference"] is None:
+        await abandon(engine, row["id"])
         return
     log.error("payment is unknown to its provider", payment=str(row["id"]), status=row["status"])
 

@@ -16,7 +16,7 @@ from core.clock import now
 from models.database import Transaction
 from providers.payments.base import Event, Fact, WebhookRejected
 from services.engine import Engine
-from services.settlement import LedgerRefusedError, post, settle_batch
+from services.settlement import post, settle_batch
 
 BATCH: Final = 500
 _ATTEMPTS: Final = 20
@@ -47,6 +47,14 @@ _PUT_OFF: Final = """
         as p (id, attempts, due_at, error, state)
     where i.id = p.id and i.state = 'PENDING'
 """
+
+# The server is away: that is no event's fault, and no event could be put off.
+_AWAY: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InternalClientError,
+    OSError,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -88,8 +96,8 @@ async def process(engine: Engine, limit: int = BATCH) -> int:
             rows = await transaction.connection.fetch(_CLAIM, now(), engine.provider.name, limit)
             if rows:
                 doubtful = await _settle_rows(engine, transaction, rows)
-    except (asyncpg.PostgresError, LedgerRefusedError, ValueError, ArithmeticError, LookupError) as error:
-        if not rows or isinstance(error, asyncpg.PostgresConnectionError):
+    except Exception as error:
+        if not rows or isinstance(error, _AWAY):
             raise
         log.warning("inbox batch failed, settling one by one", events=len(rows), error=_kind(error))
         doubtful = [row["id"] for row in rows]
@@ -108,8 +116,8 @@ async def _process_one(engine: Engine, event_id: int) -> None:
             rows = await transaction.connection.fetch(_CLAIM_ONE, event_id)
             if rows:
                 await _settle_rows(engine, transaction, rows)
-    except (asyncpg.PostgresError, LedgerRefusedError, ValueError, ArithmeticError, LookupError) as error:
-        if isinstance(error, asyncpg.PostgresConnectionError):
+    except Exception as error:
+        if isinstance(error, _AWAY):
             raise
         failed = error
     if failed is not None:

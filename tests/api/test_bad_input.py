@@ -88,7 +88,7 @@ async def test_tip_to_an_inactive_creator_is_refused(shop: Shop) -> None:
 
 
 async def test_purchase_of_a_product_that_is_not_there_is_not_found(shop: Shop) -> None:
-    async with unchanged(shop.world, requests=1):
+    async with unchanged(shop.world):
         payload = await ask(shop.supporter, "purchaseCreate", productId=nothing_of(Noun.PRODUCT))
 
     refused(payload, "NOT_FOUND", "productId", says=NO_PRODUCT)

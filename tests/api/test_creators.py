@@ -95,7 +95,7 @@ async def test_creator_changes_only_in_what_is_given(shop: Shop) -> None:
 
 
 async def test_creator_of_somebody_else_is_changed_like_one_that_is_not_there(shop: Shop) -> None:
-    async with unchanged(shop.world, requests=2):
+    async with unchanged(shop.world):
         theirs = await ask(shop.stranger, "creatorUpdate", creatorId=shop.creator, active=False)
         missing = await ask(shop.stranger, "creatorUpdate", creatorId=nothing_of(Noun.CREATOR), active=False)
 

@@ -66,7 +66,7 @@ async def test_payment_of_somebody_else_is_confirmed_and_cancelled_like_one_that
 ) -> None:
     client, payment = _others(shop)[who]
     for mutation, more in (("paymentConfirm", {"method": "tok_success"}), ("paymentCancel", {})):
-        async with unchanged(shop.world, requests=2):
+        async with unchanged(shop.world):
             theirs = await ask(client, mutation, paymentId=payment, **more)
             missing = await ask(client, mutation, paymentId=nothing_of(Noun.PAYMENT), **more)
 
@@ -152,7 +152,7 @@ async def test_guest_reads_watches_confirms_and_cancels_the_payment_of_their_tok
 async def test_guest_without_their_token_can_do_nothing_with_their_payment(shop: Shop) -> None:
     _, payment = await _guest(shop.world, shop.creator)
 
-    async with unchanged(shop.world, requests=1):
+    async with unchanged(shop.world):
         payload = await ask(shop.nobody, "paymentConfirm", paymentId=payment, method="tok_success")
 
     refused(payload, "NOT_FOUND", "paymentId", says=NO_PAYMENT)

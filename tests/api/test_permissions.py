@@ -310,7 +310,7 @@ async def test_mutation_of_somebody_elses_object_is_refused_and_does_nothing(
         # With the scope, or as a guest, anybody may: it makes something of their own.
         return
     else:
-        expected, stored = "NOT_FOUND", 1
+        expected, stored = "NOT_FOUND", 0
 
     async with unchanged(stage.shop.world, requests=stored):
         theirs = await ask(client, mutation, **_input(stage, doing))

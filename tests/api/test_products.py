@@ -463,7 +463,7 @@ async def test_products_of_an_inactive_creator_are_not_on_sale(shop: Shop) -> No
 
 async def test_product_of_somebody_else_is_changed_like_one_that_is_not_there(shop: Shop) -> None:
     for mutation, given in (("productUpdate", {"title": "Mine"}), ("productArchive", {})):
-        async with unchanged(shop.world, requests=2):
+        async with unchanged(shop.world):
             theirs = await ask(shop.stranger, mutation, productId=shop.product, **given)
             missing = await ask(shop.stranger, mutation, productId=nothing_of(Noun.PRODUCT), **given)
 
@@ -474,7 +474,7 @@ async def test_product_of_somebody_else_is_changed_like_one_that_is_not_there(sh
 async def test_product_for_the_creator_of_somebody_else_is_refused_like_for_none(shop: Shop) -> None:
     given = {"title": "Mine", "price": usd("5.00")}
 
-    async with unchanged(shop.world, requests=2):
+    async with unchanged(shop.world):
         theirs = await ask(shop.stranger, "productCreate", creatorId=shop.creator, **given)
         missing = await ask(shop.stranger, "productCreate", creatorId=nothing_of(Noun.CREATOR), **given)
 

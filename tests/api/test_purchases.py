@@ -227,7 +227,7 @@ async def test_purchase_nobody_completes_expires_and_gives_back_what_it_reserved
         await settle(shop.world)
     key = shop.world.key(Noun.PAYMENT, payment)
     await shop.world.engine.database.writer.execute(
-        "update payments set created_at = $2 where id = $1", key, now() - timedelta(hours=2)
+        "update payments set created_at = $2, updated_at = $2 where id = $1", key, now() - timedelta(hours=2)
     )
 
     await sweeper.sweep(shop.world.engine)

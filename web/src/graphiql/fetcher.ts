@@ -1,27 +1,35 @@
-import { createGraphiQLFetcher, type Fetcher, type FetcherOpts } from '@graphiql/toolkit';
-import { createClient } from 'graphql-ws';
+import { createGraphiQLFetcher, type Fetcher } from '@graphiql/toolkit';
+import { getOperationAST } from 'graphql';
+import { createClient, type Sink } from 'graphql-ws';
 
 const url = new URL('/graphql', location.href).href;
 
-/** A browser cannot set headers on a WebSocket: the token travels in connection_init. */
-function connectionParams(options?: FetcherOpts) {
+const post = createGraphiQLFetcher({
+  url,
+  enableIncrementalDelivery: false, // the server has no @defer: accept plain answers only
+});
+
+/** A subscription over graphql-transport-ws, on a socket of its own that is opened with the headers of its tab. */
+const subscribe: Fetcher = (operation, options) => {
   const authorization = new Headers(options?.headers).get('Authorization');
-  return authorization ? { Authorization: authorization } : {};
+  const client = createClient({
+    url: url.replace(/^http/, 'ws'),
+    connectionParams: authorization ? { Authorization: authorization } : {}, // a browser's WebSocket has no headers
+    retryAttempts: 0, // whoever tries out a subscription wants to see at once why it ended
+  });
+  return {
+    subscribe: ({ next, error, complete }: Sink) => ({
+      unsubscribe: client.subscribe(operation, { next, complete, error: (reason) => error(readable(reason)) }),
+    }),
+  } as ReturnType<Fetcher>; // of the overloads of subscribe() GraphiQL calls this one
+};
+
+function readable(reason: unknown): unknown {
+  if (!(reason instanceof CloseEvent)) return reason;
+  return { message: `The socket was closed: ${reason.code} ${reason.reason}`.trim() };
 }
 
-/**
- * Queries and mutations by POST, subscriptions over graphql-transport-ws.
- *
- * Every operation has a client of its own, so that a subscription opens its socket with the headers of its tab;
- * the client connects at the first subscription only.
- */
-export const fetcher: Fetcher = (operation, options) =>
-  createGraphiQLFetcher({
-    url,
-    enableIncrementalDelivery: false, // the server has no @defer; plain answers keep the Accept header simple
-    wsClient: createClient({
-      url: url.replace(/^http/, 'ws'),
-      connectionParams: connectionParams(options),
-      retryAttempts: 0, // whoever tries out a subscription wants to see at once why it was closed
-    }),
-  })(operation, options);
+export const fetcher: Fetcher = (operation, options) => {
+  const definition = options?.documentAST && getOperationAST(options.documentAST, operation.operationName);
+  return definition?.operation === 'subscription' ? subscribe(operation, options) : post(operation, options);
+};
