@@ -28,10 +28,6 @@ class Client:
         self.token = token
         self._http = httpx.AsyncClient(timeout=30)
 
-    def signed_in(self, token: str | None) -> "Client":
-        """Return a client of the same server with another credential, or none."""
-        return Client(self.url, token)
-
     @property
     def headers(self) -> dict[str, str]:
         return {} if self.token is None else {"authorization": f"Bearer {self.token}"}

@@ -83,17 +83,14 @@ async def confirm(engine: Engine, viewer: Viewer, command: Confirm) -> Answer:
             "Send a return address that begins with http:// or https://.",
             path=("returnUrl",),
         )
-    begun: list[Any] = []
-
-    async def begin(transaction: Transaction) -> dict[str, UUID]:
-        row = await _lock_own(transaction, viewer, command.payment_id)
-        _ensure_may(row, _CONFIRMABLE, ErrorCode.PAYMENT_NOT_CONFIRMABLE, "confirmed")
-        begun.append(await _begin_call(engine, transaction, row))
-        return {"payment": command.payment_id, "attempt": begun[0]["attempt_id"]}
-
-    outcome = await once(engine, request, begin)
-    attempt_id = outcome.ids["attempt"]
-    row = begun[0] if begun else await _resume_call(engine, command.payment_id, attempt_id, _LEFT_OPEN)
+    row, attempt_id, replayed = await _take_call(
+        engine,
+        viewer,
+        request,
+        command.payment_id,
+        (_CONFIRMABLE, ErrorCode.PAYMENT_NOT_CONFIRMABLE, "confirmed"),
+        resumable=_LEFT_OPEN,
+    )
     if row is None:
         row = await read(engine, command.payment_id)
         return Answer(row, replayed=True, refusal=_decline_of(row, attempt_id))
@@ -111,7 +108,7 @@ async def confirm(engine: Engine, viewer: Viewer, command: Confirm) -> Answer:
     else:
         await _take_answer(engine, fact)
     engine.relay_wake()
-    return Answer(await read(engine, command.payment_id), outcome.replayed, refusal)
+    return Answer(await read(engine, command.payment_id), replayed, refusal)
 
 
 async def cancel(engine: Engine, viewer: Viewer, command: Cancel) -> Answer:
@@ -121,22 +118,18 @@ async def cancel(engine: Engine, viewer: Viewer, command: Cancel) -> Answer:
     IDEMPOTENCY_KEY_REUSED.
     """
     request = Request.of(viewer, "paymentCancel", command.key, {"payment": command.payment_id})
-    begun: list[Any] = []
-
-    async def begin(transaction: Transaction) -> dict[str, UUID]:
-        row = await _lock_own(transaction, viewer, command.payment_id)
-        _ensure_may(row, _CANCELABLE, ErrorCode.PAYMENT_NOT_CANCELABLE, "cancelled")
-        begun.append(await _begin_call(engine, transaction, row))
-        return {"payment": command.payment_id, "attempt": begun[0]["attempt_id"]}
-
-    outcome = await once(engine, request, begin)
-    row = (
-        begun[0] if begun else await _resume_call(engine, command.payment_id, outcome.ids["attempt"], _CANCELABLE)
+    row, _, replayed = await _take_call(
+        engine,
+        viewer,
+        request,
+        command.payment_id,
+        (_CANCELABLE, ErrorCode.PAYMENT_NOT_CANCELABLE, "cancelled"),
+        resumable=_CANCELABLE,
     )
     if row is None:
         return Answer(await read(engine, command.payment_id), replayed=True)
     refusal = await cancel_at_provider(engine, row)
-    return Answer(await read(engine, command.payment_id), outcome.replayed, refusal)
+    return Answer(await read(engine, command.payment_id), replayed, refusal)
 
 
 async def cancel_at_provider(engine: Engine, row: Any) -> Refused | None:
@@ -149,6 +142,33 @@ async def cancel_at_provider(engine: Engine, row: Any) -> Refused | None:
     await engine.settle(engine, [fact], look_up_at=None)
     engine.relay_wake()
     return None
+
+
+async def _take_call(
+    engine: Engine,
+    viewer: Viewer,
+    request: Request,
+    payment_id: UUID,
+    may: tuple[Sequence[PaymentStatus], ErrorCode, str],
+    *,
+    resumable: Sequence[PaymentStatus],
+) -> tuple[Any, UUID, bool]:
+    """Begin a request's call, or take it over from a caller who is gone.
+
+    Return the payment's row (None when there is no call to make), the attempt, and whether this is a repeat.
+    """
+    begun: list[Any] = []
+
+    async def begin(transaction: Transaction) -> dict[str, UUID]:
+        row = await _lock_own(transaction, viewer, payment_id)
+        _ensure_may(row, *may)
+        begun.append(await _begin_call(engine, transaction, row))
+        return {"payment": payment_id, "attempt": begun[0]["attempt_id"]}
+
+    outcome = await once(engine, request, begin)
+    attempt_id = outcome.ids["attempt"]
+    row = begun[0] if begun else await _resume_call(engine, payment_id, attempt_id, resumable)
+    return row, attempt_id, outcome.replayed
 
 
 async def _lock_own(transaction: Transaction, viewer: Viewer, payment_id: UUID) -> Any:

@@ -4,7 +4,6 @@ import base64
 import binascii
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -181,8 +180,3 @@ def _invalid(message: str, *path: str) -> Refused:
 def decimal_key(text: str) -> Decimal:
     """Read a whole amount back from a cursor."""
     return Decimal(int(text))
-
-
-def time_key(text: str) -> datetime:
-    """Read a moment back from a cursor."""
-    return datetime.fromisoformat(text)

@@ -14,12 +14,19 @@ from app.postgres import Lease
 from core.ids import Noun, uuid7
 from ledger import AccountKind, chart
 from models.database import Database
-from providers.payments.base import ConfirmPayment, CreatePayment, PaymentFact
+from providers.payments.base import (
+    ConfirmPayment,
+    CreatePayment,
+    PaymentFact,
+    ProviderAction,
+    ProviderError,
+    ProviderErrorCode,
+)
 from services import maturing, sweeper, webhooks
 from tests.faults.events import send, sent_by_sandbox, succeeded
 from tests.faults.shop import Customer, audit, everything_told, open_shop, settled
 from tests.support.processes import Deployment
-from tests.support.world import PAYMENT, World, eventually, running_world
+from tests.support.world import BUY, PAYMENT, World, eventually, running_world
 
 _TERMINATE: Final = "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1"
 
@@ -460,3 +467,25 @@ async def test_500_payments_of_one_creator_are_one_batch_and_one_update_of_each_
     assert {row["count"] for row in updates} == {1}
     assert len(statements) <= 8, statements
     assert await idle.scalar("select net from earning_days") == 501 * 475
+
+
+async def test_purchase_its_provider_never_got_is_cancelled_in_the_end_and_gives_back_what_it_reserved(
+    idle: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    creator = await idle.creator("fable")
+    product = await idle.product("fable", creator, stock=1)
+
+    async def refuse(_: object) -> None:
+        raise ProviderError(ProviderErrorCode.MISCONFIGURED, ProviderAction.FIX_CONFIG)
+
+    monkeypatch.setattr(idle.engine.provider, "create_payment", refuse)
+    await idle.client("supporter").run(BUY, product=product, key="only")
+    assert await idle.scalar("select stock from products") == 0
+    await idle.engine.database.writer.execute(
+        "update payments set created_at = now() - interval '2 days', calling_until = now()"
+    )
+
+    await sweeper.sweep(idle.engine)
+
+    assert await statuses(idle) == ["CANCELED"]
+    assert await idle.scalar("select stock from products") == 1
