@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import asyncpg
+
 from ledger.connections import Connection
 
 
@@ -13,6 +15,29 @@ class Asset:
     code: str
     scale: int
     kind: str
+
+
+class AssetMismatchError(RuntimeError):
+    """An asset of that code is declared, with another scale or of another kind."""
+
+
+async def declare_asset(code: str, scale: int, kind: str, *, on: Connection) -> Asset:
+    """Declare an asset, so that accounts can be opened in it, and return it; once declared, it never changes.
+
+    ``code`` is 2 to 12 upper-case letters and digits, ``scale`` 0 to 30, ``kind`` fiat, token or points.
+    Errors: AssetMismatchError; ValueError for what cannot be declared.
+    """
+    try:
+        row = await on.fetchrow("select * from ledger.declare_asset($1, $2, $3)", code, scale, kind)
+    except (asyncpg.CheckViolationError, asyncpg.NumericValueOutOfRangeError) as error:
+        rule = getattr(error, "constraint_name", None) or "scale_is_known"
+        raise ValueError(f"{code} cannot be declared: {rule}.") from error
+    if row is None:
+        raise LookupError("a function that always gives a row gave none")
+    asset = Asset(*row)
+    if (asset.scale, asset.kind) != (scale, kind):
+        raise AssetMismatchError(f"{code} is declared with scale {asset.scale} as {asset.kind}.")
+    return asset
 
 
 async def assets(*, on: Connection) -> dict[str, Asset]:

@@ -1,26 +1,38 @@
 """Posting: one call of one SQL function for a whole batch of groups."""
 
-import hashlib
 from collections.abc import Sequence
-from datetime import UTC
-from decimal import Decimal
-from typing import Final
-
-import asyncpg
-import orjson
+from typing import Final, cast
 
 from core.ids import uuid7
+from ledger.checks import unsendable
 from ledger.connections import Connection
-from ledger.groups import Group, Movement, Outcome, Posted, Refusal, Refused
-from ledger.whole import whole
+from ledger.groups import Group, Movement, Outcome, Refused
+from ledger.wire import (
+    body_hash,
+    is_plain,
+    movement_columns,
+    operation_columns,
+    outcome_of_transfer,
+    outcomes_of,
+)
 
 PLATFORM: Final = "platform"
 """The tenant of keys that the platform makes itself."""
 
-_POST: Final = "select * from ledger.post($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
-_AMOUNT_LIMIT: Final = 10**38
-_ID_LIMIT: Final = 2**63
-_TEXT_LIMIT: Final = 255
+# Amounts travel as text, which both sides read faster than numeric's own form.
+_POST: Final = """
+select outcome_ids, replays, outcomes, accounts, missing::text[], moments, posted_groups,
+    posted_ids, debit_rows, credit_rows, posted_amounts::text[], debit_afters::text[], credit_afters::text[],
+    debit_versions, credit_versions
+from ledger.post(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text[]::numeric[], $11, $12, $13, $14, $15, $16, $17
+)
+"""
+_TRANSFER: Final = """
+select group_id, replayed, outcome, account, missing::text, decided_at, movement_id, debit_row, credit_row,
+    debit_after::text, credit_after::text, debit_version, credit_version
+from ledger.transfer($1, $2, $3, $4, $5, $6, $7, $8, $9::text::numeric, $10, $11)
+"""
 
 
 async def post(groups: Sequence[Group], *, on: Connection, tenant: str = PLATFORM) -> list[Outcome]:
@@ -30,84 +42,58 @@ async def post(groups: Sequence[Group], *, on: Connection, tenant: str = PLATFOR
     in the books when that commits. Call it once per transaction and last, because it locks every account it
     touches, in an order of its own, until the end. Up to 500 groups in one call are a good batch.
 
-    A repeat of a key with the same body returns the first outcome, a refusal for lack of funds included;
-    with another body it is refused. A refused group never fails its neighbours, and groups are judged in
-    order. Every refusal is an outcome (see :class:`Refusal`); asyncpg's errors are for what broke, with the
-    transaction undone.
+    A repeat of a key with the same body returns the first outcome, a stored refusal included; with another
+    body it is refused. A refused group never fails its neighbours, and groups are judged in order. Every
+    refusal is an outcome (see :class:`Refusal`); asyncpg's errors are for what broke, with the transaction
+    undone.
     """
-    refusals = [_unsendable(group) for group in groups]
+    refusals = [unsendable(group) for group in groups]
     sent = [group for group, refusal in zip(groups, refusals, strict=True) if refusal is None]
-    rows = iter(await _call(sent, on, tenant) if sent else ())
-    return [_outcome(next(rows)) if refusal is None else Refused(refusal) for refusal in refusals]
+    outcomes = iter(await _send(sent, on, tenant)) if sent else iter(())
+    return [next(outcomes) if refusal is None else Refused(refusal) for refusal in refusals]
 
 
-async def _call(groups: list[Group], on: Connection, tenant: str) -> list[asyncpg.Record]:
-    movements = [movement for group in groups for movement in group.movements]
-    rows: list[asyncpg.Record] = await on.fetch(
+async def _send(groups: list[Group], on: Connection, tenant: str) -> Sequence[Outcome]:
+    operations = [operation for group in groups for operation in group.operations]
+    plain = is_plain(operations)
+    if plain and len(groups) == len(operations) == 1:
+        return [await _transfer(groups[0], on, tenant)]
+    group_ids = [uuid7() for _ in groups]
+    movement_ids = [uuid7() for _ in operations]
+    columns = (*movement_columns(operations), *(None,) * 5) if plain else operation_columns(operations)
+    effective_times = [group.effective_at for group in groups]
+    row = await on.fetchrow(
         _POST,
         tenant,
         [group.key for group in groups],
         [body_hash(group) for group in groups],
-        [uuid7() for _ in groups],
-        [group.effective_at for group in groups],
-        [len(group.movements) for group in groups],
-        [uuid7() for _ in movements],
-        [movement.debit for movement in movements],
-        [movement.credit for movement in movements],
-        [Decimal(movement.amount) for movement in movements],
-        [movement.kind for movement in movements],
-        [movement.reference for movement in movements],
+        group_ids,
+        effective_times if any(effective_times) else None,
+        [len(group.operations) for group in groups],
+        movement_ids,
+        *columns,
     )
-    return rows
+    if row is None:
+        raise LookupError("a function that always gives a row gave none")
+    return outcomes_of(row, groups, group_ids, movement_ids)
 
 
-def _outcome(row: asyncpg.Record) -> Outcome:
-    if row["outcome"] == "posted":
-        return Posted(row["group_id"], row["decided_at"], row["replayed"])
-    missing = row["missing"]
-    return Refused(
-        Refusal(row["outcome"]),
-        row["account"],
-        None if missing is None else whole(missing),
-        row["replayed"],
+async def _transfer(group: Group, on: Connection, tenant: str) -> Outcome:
+    movement = cast("Movement", group.operations[0])
+    row = await on.fetchrow(
+        _TRANSFER,
+        tenant,
+        group.key,
+        body_hash(group),
+        uuid7(),
+        group.effective_at,
+        uuid7(),
+        movement.debit,
+        movement.credit,
+        str(movement.amount),
+        movement.kind,
+        movement.reference,
     )
-
-
-def body_hash(group: Group) -> bytes:
-    """Return the SHA-256 of what a key stands for: the movements in order and when they took effect.
-
-    Stored for ever, so the canonical form never changes; a new one would need a new number in front.
-    """
-    effective_at = group.effective_at and group.effective_at.astimezone(UTC)
-    lines = [
-        # The amount as text: JSON's writer ends at 64 bits.
-        (movement.debit, movement.credit, str(movement.amount), movement.kind, movement.reference)
-        for movement in group.movements
-    ]
-    return hashlib.sha256(orjson.dumps((1, effective_at, lines), default=str)).digest()
-
-
-def _unsendable(group: Group) -> Refusal | None:
-    """Return why a group cannot even be sent. One that could not be encoded would fail the whole batch."""
-    if not _is_text(group.key):
-        return Refusal.MALFORMED
-    if group.effective_at is not None and group.effective_at.tzinfo is None:
-        return Refusal.MALFORMED
-    return next(filter(None, map(_unsendable_movement, group.movements)), None)
-
-
-def _unsendable_movement(movement: Movement) -> Refusal | None:
-    if type(movement.amount) is not int:
-        return Refusal.AMOUNT_NOT_WHOLE
-    if movement.amount >= _AMOUNT_LIMIT:
-        return Refusal.AMOUNT_TOO_LARGE
-    if movement.amount <= 0:
-        return Refusal.AMOUNT_NOT_POSITIVE
-    if not 0 < movement.debit < _ID_LIMIT or not 0 < movement.credit < _ID_LIMIT:
-        return Refusal.UNKNOWN_ACCOUNT
-    return None if _is_text(movement.kind) else Refusal.MALFORMED
-
-
-def _is_text(value: str) -> bool:
-    """Tell whether a short text is one that PostgreSQL can hold."""
-    return 0 < len(value) <= _TEXT_LIMIT and "\0" not in value and value.isprintable()
+    if row is None:
+        raise LookupError("a function that always gives a row gave none")
+    return outcome_of_transfer(row, movement.amount)

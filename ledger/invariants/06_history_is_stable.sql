@@ -1,25 +1,27 @@
--- The order of posting is the order of versions, so the past has one balance, asked for by version or by time.
-with history as (
+-- The order of posting is the order of versions. So the past has one balance, asked for by version or by time; and as
+-- the next movement is never earlier than the row's last one, it keeps it.
+with line as (
     select
-        account, version, balance, posted_at,
-        sum(amount) over (partition by account order by posted_at, version) as balance_by_time,
-        lag(posted_at) over (partition by account order by version) as posted_before
+        account, version, posted_at,
+        lag(posted_at) over history as posted_before,
+        lead(version) over history is null as is_last
     from ledger.entry
-), latest as (
-    select account, max(posted_at) as posted_at
-    from ledger.entry
-    group by account
+    window history as (partition by account order by version)
+), judged as (
+    select case
+        when line.posted_at < posted_before
+            then format('account %s: version %s was posted before the version before it', line.account, line.version)
+        when not is_last then null
+        when account.posted_at is distinct from line.posted_at then format(
+            '%s: last moved %s, but its last movement was posted %s',
+            coalesce(code, 'no account ' || line.account), account.posted_at, line.posted_at
+        )
+    end as detail
+    from line
+    full join ledger.account on id = case when is_last then account end
 )
-select format('account %s: version %s was posted before the version before it', account, version) as detail
-from history
-where posted_at < posted_before
-union all
-select format('account %s: %s by version, %s by time, at %s', account, balance, balance_by_time, posted_at)
-from history
-where balance <> balance_by_time
-union all
-select format('%s: last moved %s, but its last movement was posted %s', code, account.posted_at, latest.posted_at)
-from ledger.account
-left join latest on latest.account = account.id
-where account.posted_at is distinct from latest.posted_at
+select detail
+from judged
+where detail is not null
+order by detail
 limit 20

@@ -1,13 +1,26 @@
--- Posts a batch of groups and returns one row per group, in order. Each group is posted whole or refused whole, and
--- a refused group never touches its neighbours. Groups are judged in order: what one leaves, the next one finds.
+-- Posts a batch of groups and returns one row, with an array entry for each group, in order, and for each movement
+-- that stands in the books for them. Each group is posted whole or refused whole, and a refused group never touches
+-- its neighbours. Groups are judged in order: what one leaves, the next one finds.
 --
--- keys, hashes, group_ids and effective_times have one entry per group, and so has sizes: how many of the movements
--- below are the group's, in order. The other arrays have one entry per movement.
+-- keys, hashes, group_ids and effective_times have one entry per group, and so has sizes: how many of the operations
+-- below are the group's, in order. The other arrays have one entry per operation. operations is null where all of them
+-- are plain movements; otherwise it holds their codes:
+--   0 movement: amount from debit to credit, what debit lacks from the account in shortfalls (its part in extra_ids);
+--   1 recovery: as much as debit has available and credit is below zero;
+--   2 hold: the hold named in targets is placed, until expiries;
+--   3 capture: of the hold in targets; 4: the same, and what is left is released; amount null: all that is left;
+--   5 increment and 6 release: of the hold in targets; amount null: all that is left;
+--   7 reversal: of the movement in targets; amount null: what was not sent back before.
 --
--- outcome is 'posted', or why not. Stored under the key for ever: posted; insufficient_funds (account is the one that
--- was short, missing what it lacked for the first movement it could not make); account_closed; balance_too_large.
+-- outcomes are 'posted', or why not. Stored under the key for ever: posted; insufficient_funds (accounts names the one
+-- that was short, missing what it lacked for the first operation it could not do); account_closed; balance_too_large;
+-- hold_ended; hold_expired; hold_exceeded and reversal_exceeded (missing: what was asked for beyond what is left).
 -- Not stored, because nothing was decided: key_reused, malformed (something is missing), no_movements,
--- amount_not_positive, amount_not_whole, amount_too_large, same_account, unknown_account, asset_mismatch.
+-- amount_not_positive, amount_not_whole, amount_too_large, same_account, unknown_account, asset_mismatch,
+-- unknown_hold, hold_exists, unknown_movement.
+--
+-- Where every group was posted just now as it was asked for, outcomes is null, moments has the one moment, and the arrays of
+-- rows, balances and versions have an entry for each movement in the order of the operations.
 create or replace function ledger.post(
     for_tenant text,
     keys text[],
@@ -20,294 +33,207 @@ create or replace function ledger.post(
     credits bigint[],
     amounts numeric[],
     movement_kinds text[],
-    movement_references uuid[]
-) returns table (
-    group_id uuid, replayed boolean, outcome text, account bigint, missing numeric, decided_at timestamptz
+    movement_references uuid[],
+    operations smallint[],
+    targets uuid[],
+    shortfalls bigint[],
+    extra_ids uuid[],
+    expiries timestamptz[],
+    out outcome_ids uuid[],
+    out replays boolean[],
+    out outcomes text[],
+    out accounts bigint[],
+    out missing numeric[],
+    out moments timestamptz[],
+    out posted_groups int[],
+    out posted_ids uuid[],
+    out debit_rows bigint[],
+    out credit_rows bigint[],
+    out posted_amounts numeric[],
+    out debit_afters numeric[],
+    out credit_afters numeric[],
+    out debit_versions bigint[],
+    out credit_versions bigint[]
 )
 language plpgsql security definer
 set search_path = ledger, pg_temp
 -- A plan is kept for the life of a connection, and the next batch may be 500 times as long: one that was made while a
--- table was small must not scan it when it is large. Hence no sequential scans, and look-ups that cannot be joined
--- otherwise than key by key (`offset 0`).
+-- table was small must not scan it when it is large. Hence no sequential scans and no hash or merge joins, which would
+-- read a whole index.
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 #variable_conflict use_column
 declare
     too_large constant numeric := 1e38;     -- where numeric(38, 0) ends
+    stripe_number constant int := pg_backend_pid() % 16;
     group_count constant int := coalesce(cardinality(keys), 0);
-    movement_count constant int := coalesce(cardinality(movement_ids), 0);
+    operation_count constant int := coalesce(cardinality(movement_ids), 0);
+    smallest int;
+    size_sum bigint;
     moment timestamptz;
-    violated text;
-
-    -- By group.
-    first_with_key int[];                   -- the first group of this batch under the same key
-    leaders int[];                          -- by that first group: the one that decided the key in this batch
-    outcome_ids uuid[];
-    replays boolean[];
-    outcomes text[];
-    short_accounts bigint[];
-    shortfalls numeric[];
-    moments timestamptz[];
-
-    -- By slot: the touched accounts, in the order of their ids.
-    slot_ids bigint[];
-    slot_assets int[];
-    slot_balances numeric[];
-    slot_versions bigint[];
-    opening_versions bigint[];
-    slot_floors numeric[];                  -- null: not guarded
-    slot_closed boolean[];
+    sound boolean := false;
 
     -- By movement.
-    debit_slots int[];
-    credit_slots int[];
-    debit_afters numeric[];
-    credit_afters numeric[];
-    debit_versions bigint[];
-    credit_versions bigint[];
-    posted_in int[];                        -- its group; null: not posted
+    groups_of uuid[];
+    effective_of timestamptz[];
+    assets int[];
 
-    first_movement int;
-    last_movement int;
-    leader int;
-    moved_accounts int;
-    verdict text;
-    debit_slot int;
-    credit_slot int;
-    debit_balance numeric;
-    credit_balance numeric;
+    -- By row that was touched.
+    touched_rows bigint[];
+    opening_versions bigint[];
+    closing_versions bigint[];
+    closing_balances numeric[];
+    moved_rows int;
 begin
     -- After waiting for another transaction, the next statement has to see what that one committed.
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception 'the ledger posts in READ COMMITTED transactions only'
             using errcode = 'active_sql_transaction';
     end if;
-    if (select coalesce(sum(size), 0) from unnest(sizes) as size) <> movement_count
-        or (select min(size) from unnest(sizes) as size) < 0
-    then
-        raise exception 'the sizes of the groups do not add up to the movements'
+    select min(size), coalesce(sum(size), 0) into smallest, size_sum from unnest(sizes) as size;
+    if smallest < 0 or size_sum <> operation_count then
+        raise exception 'the sizes of the groups do not add up to the operations'
             using errcode = 'invalid_parameter_value';
     end if;
 
-    select array_agg(first order by number) into first_with_key
-    from (
-        select number, min(number) over (partition by key)::int as first
-        from unnest(keys) with ordinality as given (key, number)
-    ) as numbered;
-
-    select
-        array_agg(slot order by number) filter (where side = 'debit'),
-        array_agg(slot order by number) filter (where side = 'credit')
-    into debit_slots, credit_slots
-    from (
-        select number, side, dense_rank() over (order by id)::int as slot
-        from (
-            select number, 'debit' as side, id from unnest(debits) with ordinality as given (id, number)
-            union all
-            select number, 'credit', id from unnest(credits) with ordinality as given (id, number)
-        ) as legs
-    ) as ranked;
-
-    loop
-        -- What was decided before stays decided.
-        select
-            array_agg(coalesce(stored.group_id, given.group_id) order by number),
-            array_agg(stored.key is not null order by number),
-            array_agg(
-                case when taken.key is not null then coalesce(stored.outcome, 'key_reused') end order by number
-            ),
-            array_agg(stored.account order by number),
-            array_agg(stored.missing order by number),
-            array_agg(stored.decided_at order by number)
-        into outcome_ids, replays, outcomes, short_accounts, shortfalls, moments
-        from unnest(keys, hashes, group_ids) with ordinality as given (key, body_hash, group_id, number)
-        left join lateral (
-            select * from ledger.request where tenant = for_tenant and key = given.key offset 0
-        ) as taken on true
-        left join lateral (select taken.* where taken.body_hash = given.body_hash) as stored on true;
-
-        -- A batch of repeats locks nothing, and so it may not write anything either.
-        exit when array_position(outcomes, null) is null;
-
-        leaders := array_fill(null::int, array[group_count]);
-        posted_in := array_fill(null::int, array[movement_count]);
-        debit_afters := array_fill(null::numeric, array[movement_count]);
-        credit_afters := debit_afters;
-        debit_versions := array_fill(null::bigint, array[movement_count]);
-        credit_versions := debit_versions;
-
-        -- One order of locking for everybody.
-        perform from ledger.account
-        where id = any (debits || credits)
-        order by lock_rank, id
-        for no key update;
-
-        -- A statement of its own: it sees what was committed while the locks were waited for.
-        select
-            array_agg(touched.id order by touched.id),
-            array_agg(account.asset_id order by touched.id),
-            array_agg(account.posted order by touched.id),
-            array_agg(account.version order by touched.id),
-            array_agg(case when guarded then held_out - credit_limit end order by touched.id),
-            array_agg(state = 'closed' order by touched.id),
-            -- After the locks, and never before what was posted already: the clock may be set back.
-            greatest(clock_timestamp(), max(posted_at))
-        into slot_ids, slot_assets, slot_balances, slot_versions, slot_floors, slot_closed, moment
-        from (select distinct id from unnest(debits || credits) as given (id) where id is not null) as touched
-        left join lateral (select * from ledger.account where account.id = touched.id offset 0) as account on true;
-
-        opening_versions := slot_versions;
-        last_movement := 0;
-        for number in 1..group_count loop
-            first_movement := last_movement + 1;
-            last_movement := last_movement + sizes[number];
-
-            -- The key was decided before this batch.
-            continue when outcomes[number] is not null;
-
-            -- The key was decided within this batch.
-            leader := leaders[first_with_key[number]];
-            if leader is not null then
-                if hashes[leader] = hashes[number] then
-                    outcomes[number] := outcomes[leader];
-                    outcome_ids[number] := outcome_ids[leader];
-                    short_accounts[number] := short_accounts[leader];
-                    shortfalls[number] := shortfalls[leader];
-                    moments[number] := moments[leader];
-                    replays[number] := true;
-                else
-                    outcomes[number] := 'key_reused';
-                end if;
-                continue;
-            end if;
-
-            -- Malformed input decides nothing, so it is looked for in the whole group first.
-            verdict := case when first_movement > last_movement then 'no_movements' end;
-            for i in first_movement..last_movement loop
-                continue when amounts[i] > 0 and amounts[i] < too_large and amounts[i] = trunc(amounts[i])
-                    and debit_slots[i] <> credit_slots[i]
-                    and slot_assets[debit_slots[i]] = slot_assets[credit_slots[i]];
-                verdict := case
-                    when amounts[i] is null or debits[i] is null or credits[i] is null then 'malformed'
-                    when amounts[i] <= 0 then 'amount_not_positive'
-                    when amounts[i] <> trunc(amounts[i]) then 'amount_not_whole'
-                    when amounts[i] >= too_large then 'amount_too_large'
-                    when debits[i] = credits[i] then 'same_account'
-                    when slot_assets[debit_slots[i]] is null or slot_assets[credit_slots[i]] is null
-                        then 'unknown_account'
-                    else 'asset_mismatch'
-                end;
-                short_accounts[number] := case
-                    when verdict = 'same_account' or slot_assets[debit_slots[i]] is null then debits[i]
-                    when verdict = 'unknown_account' then credits[i]
-                end;
-                exit;
-            end loop;
-            if verdict is not null then
-                outcomes[number] := verdict;
-                continue;
-            end if;
-
-            verdict := 'posted';
-            for i in first_movement..last_movement loop
-                debit_slot := debit_slots[i];
-                credit_slot := credit_slots[i];
-                debit_balance := slot_balances[debit_slot] - amounts[i];
-                credit_balance := slot_balances[credit_slot] + amounts[i];
-                if slot_closed[debit_slot] or slot_closed[credit_slot] then
-                    verdict := 'account_closed';
-                    short_accounts[number] :=
-                        slot_ids[case when slot_closed[debit_slot] then debit_slot else credit_slot end];
-                elsif debit_balance < slot_floors[debit_slot] then
-                    verdict := 'insufficient_funds';
-                    short_accounts[number] := slot_ids[debit_slot];
-                    shortfalls[number] := slot_floors[debit_slot] - debit_balance;
-                elsif debit_balance <= -too_large or credit_balance >= too_large then
-                    verdict := 'balance_too_large';
-                    short_accounts[number] :=
-                        slot_ids[case when debit_balance <= -too_large then debit_slot else credit_slot end];
-                end if;
-                if verdict <> 'posted' then
-                    -- Take back what the group had moved so far.
-                    for moved in first_movement..i - 1 loop
-                        debit_slot := debit_slots[moved];
-                        credit_slot := credit_slots[moved];
-                        slot_balances[debit_slot] := slot_balances[debit_slot] + amounts[moved];
-                        slot_balances[credit_slot] := slot_balances[credit_slot] - amounts[moved];
-                        slot_versions[debit_slot] := slot_versions[debit_slot] - 1;
-                        slot_versions[credit_slot] := slot_versions[credit_slot] - 1;
-                        posted_in[moved] := null;
-                    end loop;
-                    exit;
-                end if;
-                slot_balances[debit_slot] := debit_balance;
-                slot_balances[credit_slot] := credit_balance;
-                slot_versions[debit_slot] := slot_versions[debit_slot] + 1;
-                slot_versions[credit_slot] := slot_versions[credit_slot] + 1;
-                debit_afters[i] := debit_balance;
-                credit_afters[i] := credit_balance;
-                debit_versions[i] := slot_versions[debit_slot];
-                credit_versions[i] := slot_versions[credit_slot];
-                posted_in[i] := number;
-            end loop;
-            outcomes[number] := verdict;
-            moments[number] := moment;
-            leaders[first_with_key[number]] := number;
-        end loop;
-
-        begin
-            -- One order of keys for everybody, as with the locks: two batches may share keys and no accounts.
-            insert into ledger.request (
-                tenant, key, body_hash, group_id, outcome, account, missing, movements, decided_at
-            )
+    -- What is nothing but sound movements is judged by one statement, set-based.
+    if operations is null and smallest > 0 then
+        with locked as materialized (
+            -- One order of locking for everybody. Which rows come back is what they are once they are locked.
             select
-                for_tenant, keys[n], hashes[n], group_ids[n], outcomes[n], short_accounts[n], shortfalls[n],
-                case when outcomes[n] = 'posted' then sizes[n] else 0 end, moment
-            from unnest(leaders) as n
-            where n is not null
-            order by keys[n];
+                coalesce(stripe_of, id) as account, id, asset_id, posted, version, posted_at,
+                case when guarded then held_out - credit_limit end as least, state = 'closed' as closed
+            from ledger.account
+            where id = any (array(
+                select coalesce(striped.id, given.id)
+                from (select distinct unnest(debits || credits)) as given (id)
+                left join lateral (
+                    select id from ledger.account where stripe_of = given.id and stripe = stripe_number offset 0
+                ) as striped on true
+            ))
+            order by lock_rank, id
+            for no key update
+        ), clock as materialized (
+            -- Read after the last lock, and never before what was posted already: it may have been set back.
+            select greatest(clock_timestamp(), max(posted_at)) as moment from locked
+        ), legs as (
+            -- An account's balance is its first leg, of no movement.
+            select account, 0 as number, 0 as side, posted as change, id as row, asset_id, version, least, closed
+            from locked
+            union all
+            select debit, number, 1, -amount, null, null, null, null, null
+            from unnest(debits, amounts) with ordinality as movement (debit, amount, number)
+            union all
+            select credit, number, 2, amount, null, null, null, null, null
+            from unnest(credits, amounts) with ordinality as movement (credit, amount, number)
+        ), run as materialized (
+            select
+                number, side, change,
+                first_value(row) over line as row,
+                first_value(asset_id) over line as asset_id,
+                first_value(least) over line as least,
+                first_value(closed) over line as closed,
+                first_value(version) over line as opening,
+                first_value(version) over line + row_number() over line - 1 as version,
+                sum(change) over line as balance,
+                lead(1) over line is null as is_last
+            from legs
+            window line as (partition by account order by number, side rows unbounded preceding)
+        ), sides as (
+            -- First all the debits, then all the credits, both in order.
+            select
+                coalesce(bool_and(
+                    case side when 1 then change < 0 else change > 0 end
+                    and change > -too_large and change < too_large and change = trunc(change)
+                    and balance > -too_large and balance < too_large and not closed
+                    and (least is null or side = 2 or balance >= least)
+                ), false) and count(row) = 2 * operation_count as sound,
+                array_agg(row) as rows, array_agg(asset_id) as assets, array_agg(balance) as balances,
+                array_agg(version) as versions
+            from (select * from run where number > 0 order by side, number) as leg
+        ), closing as (
+            select
+                array_agg(row) as rows, array_agg(opening) as openings, array_agg(version) as versions,
+                array_agg(balance) as balances
+            from run
+            where number > 0 and is_last
+        )
+        select
+            clock.moment,
+            sides.sound and sides.assets[:operation_count] = sides.assets[operation_count + 1:]
+                and not exists (select from unnest(debits, credits) as movement (debit, credit) where debit = credit),
+            sides.rows[:operation_count], sides.rows[operation_count + 1:], sides.assets[:operation_count],
+            sides.balances[:operation_count], sides.balances[operation_count + 1:],
+            sides.versions[:operation_count], sides.versions[operation_count + 1:], closing.*
+        into moment, sound, debit_rows, credit_rows, assets, debit_afters, credit_afters, debit_versions,
+            credit_versions, touched_rows, opening_versions, closing_versions, closing_balances
+        from clock
+        cross join sides
+        cross join closing;
+    end if;
+
+    if sound then
+        if group_count = operation_count then
+            groups_of := group_ids;
+            effective_of := effective_times;
+        else
+            select array_agg(group_id), array_agg(effective_at)
+            into groups_of, effective_of
+            from unnest(sizes, group_ids, effective_times) as given (size, group_id, effective_at)
+            cross join generate_series(1, size);
+        end if;
+        begin
+            insert into ledger.request (tenant, key, body_hash, group_id, outcome, movements, decided_at)
+            select for_tenant, key, body_hash, group_id, 'posted', size, moment
+            from unnest(keys, hashes, group_ids, sizes) as given (key, body_hash, group_id, size)
+            -- One order of keys for everybody, as with the locks: two batches may share keys and no accounts.
+            order by key;
 
             insert into ledger.movement (
                 id, group_id, asset_id, kind, debit, credit, amount, reference,
                 debit_after, credit_after, debit_version, credit_version, posted_at, effective_at
             )
             select
-                movement_ids[i], group_ids[n], slot_assets[debit_slots[i]], movement_kinds[i], debits[i], credits[i],
-                amounts[i], movement_references[i], debit_afters[i], credit_afters[i], debit_versions[i],
-                credit_versions[i], moment, coalesce(effective_times[n], moment)
-            from unnest(posted_in) with ordinality as movements (n, i)
-            where n is not null;
+                id, group_id, asset_id, kind, debit, credit, amount, reference,
+                debit_after, credit_after, debit_version, credit_version, moment, coalesce(effective_at, moment)
+            from unnest(
+                movement_ids, groups_of, assets, movement_kinds, debit_rows, credit_rows, amounts, movement_references,
+                debit_afters, credit_afters, debit_versions, credit_versions, effective_of
+            ) as movement (
+                id, group_id, asset_id, kind, debit, credit, amount, reference,
+                debit_after, credit_after, debit_version, credit_version, effective_at
+            );
 
-            -- width_bucket finds an account's slot by binary search: a join could turn quadratic.
             update ledger.account
-            set
-                posted = slot_balances[width_bucket(id, slot_ids)],
-                version = slot_versions[width_bucket(id, slot_ids)],
-                posted_at = moment
-            where id = any (slot_ids)
-                and version = opening_versions[width_bucket(id, slot_ids)]
-                and version <> slot_versions[width_bucket(id, slot_ids)];
-            get diagnostics moved_accounts = row_count;
-            if moved_accounts <> (
-                select count(*) from unnest(opening_versions, slot_versions) as slots (opening, closing)
-                where opening <> closing
-            ) then
+            set posted = closing.balance, version = closing.version, posted_at = moment
+            from unnest(touched_rows, opening_versions, closing_versions, closing_balances)
+                as closing (row, opening, version, balance)
+            where account.id = closing.row and account.version = closing.opening;
+            get diagnostics moved_rows = row_count;
+            if moved_rows <> cardinality(touched_rows) then
                 raise exception 'an account moved while it was locked' using errcode = 'assert_failure';
             end if;
-            exit;
-        exception
-            when unique_violation then
-                -- Another batch took one of the keys meanwhile. Its outcome is committed by now: judge again.
-                get stacked diagnostics violated = constraint_name;
-                if violated <> 'one_outcome_per_key' then
-                    raise;
-                end if;
-        end;
-    end loop;
 
-    return query
-    select * from unnest(outcome_ids, replays, outcomes, short_accounts, shortfalls, moments);
+            moments := array[moment];
+            return;
+        exception
+            -- A key is known already, comes twice in the batch, or came from another batch at the same moment; or a
+            -- movement is not even named.
+            when unique_violation or not_null_violation then null;
+        end;
+    end if;
+
+    -- Anything else is judged one group after the other, in memory.
+    select judged.*
+    into outcome_ids, replays, outcomes, accounts, missing, moments, posted_groups, posted_ids, debit_rows, credit_rows,
+        posted_amounts, debit_afters, credit_afters, debit_versions, credit_versions
+    from ledger.post_each(
+        for_tenant, keys, hashes, group_ids, effective_times, sizes, movement_ids, debits, credits, amounts,
+        movement_kinds, movement_references, operations, targets, shortfalls, extra_ids, expiries
+    ) as judged;
 end
 $$;
 

@@ -156,7 +156,10 @@ async def audit(deployment: Deployment, payments: list[str], *, stock: int | Non
         )
     )[0]
     assert (days["net"], days["payments"]) == (net, len(keys))
-    sql = "select coalesce(sum(abs(posted)), 0) from ledger.account where kind = 'clearing'"
+    sql = (
+        "select coalesce(sum(abs(total)), 0) from (select sum(posted) as total from ledger.account"
+        " where kind = 'clearing' group by coalesce(stripe_of, id)) as whole"
+    )
     assert await deployment.scalar(sql) == 0
 
     await _audit_events(fetch, len(keys))

@@ -10,6 +10,7 @@ import asyncpg
 import orjson
 import pytest
 
+import ledger
 from app.postgres import Lease
 from core.ids import Noun, uuid7
 from ledger import AccountKind, chart
@@ -217,8 +218,8 @@ async def test_payment_that_the_ledger_refuses_waits_and_the_rest_of_the_batch_i
     ]
     refused = payments[2]
     account = chart.creator(AccountKind.PENDING, "USD", idle.key(Noun.CREATOR, second))
-    await idle.engine.accounts.ids([account])
-    await owner.execute("update ledger.account set state = 'closed' where code = $1", account.code)
+    account_id = (await idle.engine.accounts.ids([account]))[account]
+    await ledger.close_account(account_id, on=owner)
     events = [succeeded(payment) for payment in payments]
     for event in events:
         await send(idle, event)
@@ -230,7 +231,7 @@ async def test_payment_that_the_ledger_refuses_waits_and_the_rest_of_the_batch_i
     assert [states[event["id"]] for event in events] == [("DONE", 0), ("DONE", 0), ("PENDING", 1), ("DONE", 0)]
     assert await idle.scalar("select count(*) from payment_events where payment_id = $1", refused["id"]) == 3
 
-    await owner.execute("update ledger.account set state = 'open' where code = $1", account.code)
+    await ledger.reopen_account(account_id, on=owner)
     await owner.execute("update inbox_events set due_at = now()")
     assert await webhooks.process(idle.engine) == 1
     assert await statuses(idle) == ["SUCCEEDED"] * 4
@@ -263,15 +264,15 @@ async def test_earning_that_the_ledger_refuses_does_not_keep_others_from_maturin
         await send(idle, body)
     await webhooks.process(idle.engine)
     account = chart.creator(AccountKind.AVAILABLE, "USD", idle.key(Noun.CREATOR, second))
-    await idle.engine.accounts.ids([account])
-    await owner.execute("update ledger.account set state = 'closed' where code = $1", account.code)
+    account_id = (await idle.engine.accounts.ids([account]))[account]
+    await ledger.close_account(account_id, on=owner)
     await owner.execute("update payments set matures_at = succeeded_at")
 
     await maturing.mature(idle.engine)
 
     matured = "select count(*) from payments where matured_at is not null"
     assert await idle.scalar(matured) == 2
-    await owner.execute("update ledger.account set state = 'open' where code = $1", account.code)
+    await ledger.reopen_account(account_id, on=owner)
     await maturing.mature(idle.engine)
     assert await idle.scalar(matured) == 3
 
@@ -281,8 +282,8 @@ async def test_payment_that_the_ledger_refuses_does_not_keep_the_sweeper_from_th
 ) -> None:
     first, second = await idle.creator("fable"), await idle.creator("gable")
     account = chart.creator(AccountKind.PENDING, "USD", idle.key(Noun.CREATOR, second))
-    await idle.engine.accounts.ids([account])
-    await owner.execute("update ledger.account set state = 'closed' where code = $1", account.code)
+    account_id = (await idle.engine.accounts.ids([account]))[account]
+    await ledger.close_account(account_id, on=owner)
     await confirmed(idle, first, 2)
     await confirmed(idle, second, 1)
     await confirmed(idle, first, 2)

@@ -1,12 +1,33 @@
-"""Connections to the books of a fresh database."""
+"""Connections to the books of a fresh database, or of one that a module's tests share."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 
 import asyncpg
 import pytest
 
-from ledger import Status, verify
+from app.postgres import Lease
+from ledger import STRIPES, Status, verify
 from models.database import APP_ROLE
+from tests.support.databases import copy_of
+
+
+@pytest.fixture(scope="module")
+def shared_dsn(request: pytest.FixtureRequest, lease: Lease, template: str) -> Iterator[str]:
+    """A database for all tests of a module, each with accounts of its own: copying one takes longer than a test.
+
+    A module chooses it by a fixture of its own, ``dsn``, that returns it.
+    """
+    name = f"shared_{request.module.__name__.rpartition('.')[2]}"
+    yield copy_of(lease, template, name)
+
+    async def drop() -> None:
+        admin = await asyncpg.connect(lease.dsn("postgres"))
+        await admin.execute(f"drop database {name} with (force)")
+        await admin.close()
+
+    asyncio.run(drop())
 
 
 @pytest.fixture
@@ -20,7 +41,19 @@ async def connection(dsn: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 @pytest.fixture
+async def other(dsn: str, connection: asyncpg.Connection) -> AsyncIterator[asyncpg.Connection]:
+    """Another connection as the application has it, with other rows of every account that is striped."""
+    async with AsyncExitStack() as stack:
+        while True:
+            another = await asyncpg.connect(dsn, server_settings={"role": APP_ROLE})
+            stack.push_async_callback(another.close)
+            if (another.get_server_pid() - connection.get_server_pid()) % STRIPES:
+                break
+        yield another
+
+
+@pytest.fixture
 async def pool(dsn: str) -> AsyncIterator[asyncpg.Pool]:
     """Connections as the application has them."""
-    async with asyncpg.create_pool(dsn, min_size=0, max_size=25, server_settings={"role": "comptoir_app"}) as pool:
+    async with asyncpg.create_pool(dsn, min_size=0, max_size=25, server_settings={"role": APP_ROLE}) as pool:
         yield pool

@@ -6,9 +6,14 @@ import pytest
 
 import ledger
 from ledger import AccountKind, AccountMismatchError, Accounts, AccountSpec, UnknownAssetError, chart
-from tests.ledger.ledger_helpers import CLEARING, FEES, opened, pending
+from tests.ledger.ledger_helpers import CLEARING, FEES, new_clearing, opened, pending, snapshot
 
 OWNER = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
+
+
+@pytest.fixture
+def dsn(shared_dsn: str) -> str:
+    return shared_dsn
 
 
 def every_spec(asset: str = "USD") -> list[AccountSpec]:
@@ -16,7 +21,7 @@ def every_spec(asset: str = "USD") -> list[AccountSpec]:
         AccountSpec(
             kind,
             asset,
-            owner=OWNER if kind in chart.CREATOR_KINDS else None,
+            owner=OWNER if kind in chart.PERSONAL_KINDS else None,
             provider="sandbox" if kind in chart.PROVIDER_KINDS else None,
         )
         for kind in AccountKind
@@ -25,12 +30,15 @@ def every_spec(asset: str = "USD") -> list[AccountSpec]:
 
 async def test_every_kind_can_be_opened_and_is_guarded_as_the_chart_says(connection: asyncpg.Connection) -> None:
     ids = await ledger.ensure(every_spec(), on=connection)
-    rows = await connection.fetch("select id, code, guarded, lock_rank, posted, state from ledger.account")
+    rows = await connection.fetch(
+        "select id, code, guarded, lock_rank, posted, state from ledger.account where id = any ($1::bigint[])",
+        list(ids.values()),
+    )
     assert {tuple(row) for row in rows} == {
         (ids[spec], spec.code, spec.guarded, spec.lock_rank, 0, "open") for spec in every_spec()
     }
     guarded = {spec.kind for spec in every_spec() if spec.guarded}
-    assert guarded == {"pending", "available", "reserve", "payout"}
+    assert guarded == {"wallet", "gift_card", "pending", "available", "reserve", "payout"}
 
 
 def test_codes_are_readable() -> None:
@@ -66,16 +74,24 @@ async def test_opening_again_returns_the_same_ids(connection: asyncpg.Connection
 
 
 async def test_undeclared_asset_is_refused(connection: asyncpg.Connection) -> None:
+    before = await snapshot(connection)
     with pytest.raises(UnknownAssetError, match="XXX"):
         await ledger.ensure([pending(asset="XXX")], on=connection)
-    assert await connection.fetchval("select count(*) from ledger.account") == 0
+    assert await snapshot(connection) == before
 
 
 async def test_code_of_another_is_refused(connection: asyncpg.Connection, owner: asyncpg.Connection) -> None:
-    await opened(connection, FEES)
-    await owner.execute("update ledger.account set code = $1, provider = 'x', kind = 'clearing'", CLEARING.code)
-    with pytest.raises(AccountMismatchError, match=CLEARING.code):
-        await opened(connection, CLEARING)
+    taken, wanted = new_clearing(), new_clearing()
+    (account,) = await opened(connection, taken)
+    await owner.execute(
+        "update ledger.account set code = $1 || substring(code from '#.*|$') where id = $2 or stripe_of = $2",
+        wanted.code,
+        account,
+    )
+    before = await snapshot(connection)
+    with pytest.raises(AccountMismatchError, match=wanted.code):
+        await opened(connection, wanted)
+    assert await snapshot(connection) == before
 
 
 async def test_transaction_that_could_roll_back_is_refused(connection: asyncpg.Connection) -> None:
@@ -85,16 +101,18 @@ async def test_transaction_that_could_roll_back_is_refused(connection: asyncpg.C
 
 
 async def test_creators_account_without_a_guard_cannot_be_opened(connection: asyncpg.Connection) -> None:
-    with pytest.raises(asyncpg.CheckViolationError, match="creators_money_is_guarded"):
+    with pytest.raises(asyncpg.CheckViolationError, match="not an account as its kind available says"):
         await connection.fetch(
-            "select * from ledger.open_accounts($1, $2, $3, $4, $5, $6, $7)",
-            ["x"], ["USD"], [OWNER], [None], ["available"], [False], [0],
+            "select * from ledger.open_accounts($1, $2, $3, $4, $5, $6, $7, $8)",
+            ["x"], ["USD"], [uuid4()], [None], ["available"], [False], [0], [False],
         )  # fmt: skip
 
 
 async def test_find_only_reads(connection: asyncpg.Connection) -> None:
     ids = await ledger.ensure([FEES], on=connection)
-    assert await ledger.find([FEES, CLEARING, pending()], on=connection) == ids
+    before = await snapshot(connection)
+    assert await ledger.find([FEES, new_clearing(), pending()], on=connection) == ids
+    assert await snapshot(connection) == before
 
 
 async def test_ids_are_asked_for_once(pool: asyncpg.Pool) -> None:

@@ -1,21 +1,20 @@
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
 import ledger
-from ledger import Group, Movement, Posted, Refusal, Refused
-from ledger.posting import body_hash
+from ledger import AccountAfter, AccountKind, Group, Posted, Recovery, Refusal, Refused, chart
 from tests.ledger.ledger_helpers import (
-    CLEARING,
-    FEES,
-    TAX,
     codes,
     group,
     is_new,
+    new_clearing,
+    new_till,
     opened,
+    operating,
     pending,
     post_one,
     posted_balances,
@@ -23,12 +22,42 @@ from tests.ledger.ledger_helpers import (
 )
 
 
+@pytest.fixture
+def dsn(shared_dsn: str) -> str:
+    return shared_dsn
+
+
 async def test_group_moves_every_leg(connection: asyncpg.Connection) -> None:
-    clearing, creator, fees, tax = await opened(connection, CLEARING, pending(), FEES, TAX)
+    clearing, creator, fees, tax = await opened(connection, new_clearing(), pending(), new_till(), new_till())
     outcome = await post_one(connection, (clearing, creator, 850), (clearing, fees, 100), (clearing, tax, 50))
+    assert isinstance(outcome, Posted)
     assert is_new(outcome)
     assert await posted_balances(connection, clearing, creator, fees, tax) == [-1000, 850, 100, 50]
     assert (await ledger.balances([clearing], on=connection))[clearing].version == 3
+    # What it says is what the books say.
+    stored = await connection.fetch(
+        "select * from ledger.movement where group_id = $1 order by id", outcome.group_id
+    )
+    assert [
+        (row["id"], row["debit"], row["credit"], int(row["amount"]), row["group_id"], row["posted_at"])
+        for row in stored
+    ] == [
+        (movement.id, movement.debit, movement.credit, movement.amount, outcome.group_id, outcome.posted_at)
+        for movement in outcome.movements
+    ]
+    assert [
+        (int(row["debit_after"]), row["debit_version"], int(row["credit_after"]), row["credit_version"])
+        for row in stored
+    ] == [(-850, 1, 850, 1), (-950, 2, 100, 1), (-1000, 3, 50, 1)]
+    assert [(movement.debit_after, movement.credit_after) for movement in outcome.movements] == [
+        (AccountAfter(-850, 1), AccountAfter(850, 1)),
+        (AccountAfter(-950, 2), AccountAfter(100, 1)),
+        (AccountAfter(-1000, 3), AccountAfter(50, 1)),
+    ]
+    rows = {movement.credit for movement in outcome.movements} | {outcome.movements[0].debit}
+    assert set(outcome.after) == rows
+    assert outcome.after[creator] == AccountAfter(850, 1)
+    assert outcome.after[outcome.movements[0].debit] == AccountAfter(-1000, 3)
 
 
 async def test_empty_batch_is_nothing(connection: asyncpg.Connection) -> None:
@@ -36,7 +65,8 @@ async def test_empty_batch_is_nothing(connection: asyncpg.Connection) -> None:
 
 
 async def test_overdraft_is_refused_and_neighbours_are_unharmed(connection: asyncpg.Connection) -> None:
-    clearing, rich, poor, fees = await opened(connection, CLEARING, pending(), pending(), FEES)
+    before = await written(connection)
+    clearing, rich, poor, fees = await opened(connection, new_clearing(), pending(), pending(), new_till())
     batch = [
         group((clearing, rich, 100)),
         group((clearing, poor, 30)),
@@ -47,12 +77,18 @@ async def test_overdraft_is_refused_and_neighbours_are_unharmed(connection: asyn
     outcomes = await ledger.post(batch, on=connection)
     assert codes(outcomes) == [None, None, Refusal.INSUFFICIENT_FUNDS, None, None]
     assert outcomes[2] == Refused(Refusal.INSUFFICIENT_FUNDS, account=poor, missing=20)
+    assert [outcome.after.get(rich) for outcome in outcomes if isinstance(outcome, Posted)] == [
+        AccountAfter(100, 1),
+        None,
+        AccountAfter(10, 2),
+        None,
+    ]
     assert await posted_balances(connection, clearing, rich, poor, fees) == [-130, 10, 0, 120]
-    assert await written(connection) == (4, 5)
+    assert await written(connection, before) == (4, 5)
 
 
 async def test_first_come_first_served_within_a_batch(connection: asyncpg.Connection) -> None:
-    clearing, creator, fees = await opened(connection, CLEARING, pending(), FEES)
+    clearing, creator, fees = await opened(connection, new_clearing(), pending(), new_till())
     await post_one(connection, (clearing, creator, 100))
     wanted = [150, 40, 70, 60, 1]
     outcomes = await ledger.post([group((creator, fees, amount)) for amount in wanted], on=connection)
@@ -62,7 +98,9 @@ async def test_first_come_first_served_within_a_batch(connection: asyncpg.Connec
 
 
 async def test_hundreds_of_failing_groups_leave_the_rest_alone(connection: asyncpg.Connection) -> None:
-    clearing, fees, *creators = await opened(connection, CLEARING, FEES, *(pending() for _ in range(20)))
+    clearing, fees, *creators = await opened(
+        connection, new_clearing(), new_till(), *(pending() for _ in range(20))
+    )
     await ledger.post([group((clearing, creator, 10)) for creator in creators], on=connection)
     batch = [group((creators[n % 20], fees, 1)) for n in range(500)]
     outcomes = await ledger.post(batch, on=connection)
@@ -71,95 +109,25 @@ async def test_hundreds_of_failing_groups_leave_the_rest_alone(connection: async
 
 
 async def test_dip_within_a_group_is_an_overdraft(connection: asyncpg.Connection) -> None:
-    clearing, creator, fees = await opened(connection, CLEARING, pending(), FEES)
+    clearing, creator, fees = await opened(connection, new_clearing(), pending(), new_till())
     outcome = await post_one(connection, (creator, fees, 10), (clearing, creator, 10))
     assert outcome == Refused(Refusal.INSUFFICIENT_FUNDS, account=creator, missing=10)
 
 
-async def test_credit_limit_is_the_floor(connection: asyncpg.Connection, owner: asyncpg.Connection) -> None:
-    creator, fees = await opened(connection, pending(), FEES)
-    await owner.execute("update ledger.account set credit_limit = 50 where id = $1", creator)
+async def test_credit_limit_is_the_floor(connection: asyncpg.Connection) -> None:
+    creator, fees = await opened(connection, pending(), new_till())
+    await ledger.set_credit_limit(creator, 50, on=connection)
     assert await post_one(connection, (creator, fees, 51)) == Refused(
         Refusal.INSUFFICIENT_FUNDS, account=creator, missing=1
     )
     assert is_new(await post_one(connection, (creator, fees, 50)))
 
 
-async def test_repeat_returns_the_first_outcome(connection: asyncpg.Connection) -> None:
-    clearing, creator, fees = await opened(connection, CLEARING, pending(), FEES)
-    good, bad = group((clearing, creator, 5)), group((creator, fees, 7))
-    first = await ledger.post([good, bad], on=connection)
-    await post_one(connection, (clearing, creator, 1000))  # the money that was missing
-    assert isinstance(first[0], Posted)
-    assert isinstance(first[1], Refused)
-    assert first[1].missing == 2
-    again = await ledger.post([bad, good], on=connection)
-    assert again == [replace(first[1], replayed=True), replace(first[0], replayed=True)]
-    assert await posted_balances(connection, creator) == [1005]
-
-
-async def test_key_with_another_body_is_refused(connection: asyncpg.Connection) -> None:
-    clearing, creator, fees = await opened(connection, CLEARING, pending(), FEES)
-    first = group((clearing, creator, 5), key="one")
-    await ledger.post([first], on=connection)
-    moment = datetime(2026, 1, 2, tzinfo=UTC)
-    (leg,) = first.movements
-    others = [
-        replace(first, movements=(replace(leg, amount=6),)),
-        replace(first, movements=(replace(leg, credit=fees),)),
-        replace(first, movements=(replace(leg, kind="else"),)),
-        replace(first, movements=(replace(leg, reference=uuid4()),)),
-        replace(first, movements=(leg, leg)),
-        replace(first, effective_at=moment),
-    ]
-    outcomes = await ledger.post([*others, first], on=connection)
-    assert outcomes[:-1] == [Refused(Refusal.KEY_REUSED)] * len(others)
-    assert isinstance(outcomes[-1], Posted)
-    assert outcomes[-1].replayed
-    assert await written(connection) == (1, 1)
-
-
-async def test_key_twice_in_one_batch(connection: asyncpg.Connection) -> None:
-    clearing, creator, fees = await opened(connection, CLEARING, pending(), FEES)
-    malformed = group((clearing, clearing, 5), key="one")
-    first = group((clearing, creator, 5), key="one")
-    other = group((clearing, creator, 6), key="one")
-    short = group((creator, fees, 50), key="two")
-    outcomes = await ledger.post([malformed, first, other, short, first, malformed, short], on=connection)
-    posted = outcomes[1]
-    assert isinstance(posted, Posted)
-    assert is_new(posted)
-    refused = Refused(Refusal.INSUFFICIENT_FUNDS, account=creator, missing=45)
-    assert outcomes == [
-        Refused(Refusal.SAME_ACCOUNT, account=clearing),
-        posted,
-        Refused(Refusal.KEY_REUSED),
-        refused,
-        replace(posted, replayed=True),
-        Refused(Refusal.KEY_REUSED),
-        replace(refused, replayed=True),
-    ]
-    assert await written(connection) == (1, 2)
-
-
-async def test_keys_of_tenants_are_apart(connection: asyncpg.Connection) -> None:
-    clearing, creator = await opened(connection, CLEARING, pending())
-    for tenant, amount in (("one", 5), ("two", 6)):
-        (outcome,) = await ledger.post([group((clearing, creator, amount), key="k")], on=connection, tenant=tenant)
-        assert is_new(outcome)
-
-
-def test_body_hash_is_of_the_meaning() -> None:
-    noon = datetime(2026, 1, 2, 12, tzinfo=UTC)
-    body = Group("k", (Movement(1, 2, 10**37, "tip"),), noon)
-    same_elsewhere = replace(body, key="other", effective_at=noon.astimezone(timezone(timedelta(hours=2))))
-    assert body_hash(body) == body_hash(same_elsewhere)
-    # Stored for ever: this value can never change.
-    assert body_hash(body).hex() == "c0726d8932cb84bd70e8f5f31db25f4c32effe7431caac410a1467f7cebfe020"
-
-
 async def test_malformed_groups_decide_nothing(connection: asyncpg.Connection) -> None:
-    clearing, creator, euros, fees = await opened(connection, CLEARING, pending(), pending(asset="EUR"), FEES)
+    before = await written(connection)
+    clearing, creator, euros, fees = await opened(
+        connection, new_clearing(), pending(), pending(asset="EUR"), new_till()
+    )
     good = group((clearing, creator, 5))
     batch = [
         group(),
@@ -169,12 +137,12 @@ async def test_malformed_groups_decide_nothing(connection: asyncpg.Connection) -
         group((-1, creator, 5)),
         group((clearing, euros, 5)),
         good,
-        Group("", good.movements),
-        Group("k" * 256, good.movements),
-        Group("a\0b", good.movements),
-        Group("\ud800", good.movements),
-        Group("naive", good.movements, datetime(2026, 1, 1)),  # ruff: ignore[call-datetime-without-tzinfo]
-        Group("kind", (replace(good.movements[0], kind=""),)),
+        Group("", good.operations),
+        Group("k" * 256, good.operations),
+        Group("a\0b", good.operations),
+        Group("\ud800", good.operations),
+        Group("naive", good.operations, datetime(2026, 1, 1)),  # ruff: ignore[call-datetime-without-tzinfo]
+        Group("kind", (replace(good.operations[0], kind=""),)),
     ]
     assert codes(await ledger.post(batch, on=connection)) == [
         Refusal.NO_MOVEMENTS,
@@ -186,88 +154,99 @@ async def test_malformed_groups_decide_nothing(connection: asyncpg.Connection) -
         None,
         *[Refusal.MALFORMED] * 6,
     ]
-    assert await written(connection) == (1, 1)
-
-
-async def test_refused_key_of_malformed_group_is_free(connection: asyncpg.Connection) -> None:
-    clearing, creator = await opened(connection, CLEARING, pending())
-    await post_one(connection, (clearing, creator, 0), key="k")
-    assert is_new(await post_one(connection, (clearing, creator, 1), key="k"))
+    assert await written(connection, before) == (1, 1)
 
 
 async def test_closed_account_is_refused_and_stays_refused(
     connection: asyncpg.Connection, owner: asyncpg.Connection
 ) -> None:
-    clearing, creator = await opened(connection, CLEARING, pending())
-    await owner.execute("update ledger.account set state = 'closed' where id = $1", creator)
-    refused = Refused(Refusal.ACCOUNT_CLOSED, account=creator)
-    assert await post_one(connection, (clearing, creator, 5), key="k") == refused
-    await owner.execute("update ledger.account set state = 'open' where id = $1", creator)
-    assert await post_one(connection, (clearing, creator, 5), key="k") == replace(refused, replayed=True)
+    clearing, creator = await opened(connection, new_clearing(), pending())
+    await ledger.close_account(creator, on=connection)
+    key, refused = str(uuid4()), Refused(Refusal.ACCOUNT_CLOSED, account=creator)
+    assert await post_one(connection, (clearing, creator, 5), key=key) == refused
+    await ledger.reopen_account(creator, on=connection)
+    assert await post_one(connection, (clearing, creator, 5), key=key) == replace(refused, replayed=True)
     assert is_new(await post_one(connection, (clearing, creator, 5)))
     with pytest.raises(asyncpg.CheckViolationError, match="closed_account_is_empty"):
         await owner.execute("update ledger.account set state = 'closed' where id = $1", creator)
 
 
 async def test_several_assets_in_one_batch(connection: asyncpg.Connection) -> None:
-    yen_clearing = replace(CLEARING, asset="JPY")
-    clearing, creator, yen, creator_yen = await opened(
-        connection, CLEARING, pending(), yen_clearing, pending(asset="JPY")
+    """Where a group has several, each of them goes through the liquidity."""
+    fx, yen_fx, creator, creator_yen = await opened(
+        connection,
+        chart.platform(AccountKind.FX, "USD"),
+        chart.platform(AccountKind.FX, "JPY"),
+        pending(),
+        pending(asset="JPY"),
     )
     outcomes = await ledger.post(
-        [group((clearing, creator, 5), (yen, creator_yen, 7)), group((clearing, creator_yen, 5))], on=connection
+        [
+            group((fx, creator, 5), (yen_fx, creator_yen, 700)),
+            group((fx, creator_yen, 5)),
+            group((creator_yen, yen_fx, 300)),
+            group((creator, fx, 1)),
+        ],
+        on=connection,
     )
-    assert codes(outcomes) == [None, Refusal.ASSET_MISMATCH]
-    assert await posted_balances(connection, creator, creator_yen) == [5, 7]
-
-
-async def test_money_and_answer_roll_back_together(connection: asyncpg.Connection) -> None:
-    clearing, creator = await opened(connection, CLEARING, pending())
-    transaction = connection.transaction()
-    await transaction.start()
-    assert is_new(await post_one(connection, (clearing, creator, 5), key="k"))
-    await transaction.rollback()
-    assert await written(connection) == (0, 0)
-    assert is_new(await post_one(connection, (clearing, creator, 5), key="k"))
+    assert codes(outcomes) == [None, Refusal.ASSET_MISMATCH, None, None]
+    assert await posted_balances(connection, creator, creator_yen) == [4, 400]
 
 
 async def test_lost_connection_leaves_nothing_and_the_key_free(
     connection: asyncpg.Connection, owner: asyncpg.Connection, pool: asyncpg.Pool
 ) -> None:
-    clearing, creator = await opened(connection, CLEARING, pending())
+    before = await written(connection)
+    clearing, creator = await opened(connection, new_clearing(), pending())
     batch = [group((clearing, creator, 5)) for _ in range(50)]
     async with pool.acquire() as doomed:
         await doomed.execute("begin")
         await ledger.post(batch, on=doomed)
         await owner.fetchval("select pg_terminate_backend($1, 5000)", doomed.get_server_pid())
-    assert await written(connection) == (0, 0)
+    assert await written(connection, before) == (0, 0)
     assert all(map(is_new, await ledger.post(batch, on=connection)))
 
 
 @pytest.mark.parametrize("isolation", ["repeatable_read", "serializable"])
-async def test_other_isolation_is_refused(connection: asyncpg.Connection, isolation: str) -> None:
-    clearing, creator = await opened(connection, CLEARING, pending())
+@pytest.mark.parametrize("others", [0, 1, 2])
+async def test_other_isolation_is_refused(connection: asyncpg.Connection, isolation: str, others: int) -> None:
+    clearing, creator = await opened(connection, new_clearing(), pending())
+    beside = [group((clearing, creator, 1)), operating(Recovery(creator, clearing, "test"))]
     with pytest.raises(asyncpg.ActiveSQLTransactionError, match="READ COMMITTED"):
         async with connection.transaction(isolation=isolation):
-            await post_one(connection, (clearing, creator, 5))
+            await ledger.post([group((clearing, creator, 5)), *beside[:others]], on=connection)
 
 
-async def test_posting_never_goes_back_in_time(connection: asyncpg.Connection, owner: asyncpg.Connection) -> None:
-    clearing, creator = await opened(connection, CLEARING, pending())
-    first = await post_one(connection, (clearing, creator, 5))
-    # As after a clock that was set back: everything so far lies in the future.
-    await owner.execute("set session_replication_role = replica")
-    await owner.execute("update ledger.account set posted_at = posted_at + interval '1 hour'")
-    await owner.execute("update ledger.movement set posted_at = posted_at + interval '1 hour'")
-    await owner.execute("update ledger.request set decided_at = decided_at + interval '1 hour'")
-    second = await post_one(connection, (clearing, creator, 5))
+@pytest.mark.parametrize("side", ["debit", "credit"])
+@pytest.mark.parametrize("others", [0, 1, 2])
+async def test_posting_never_goes_back_in_time(
+    connection: asyncpg.Connection, owner: asyncpg.Connection, side: str, others: int
+) -> None:
+    """As after a clock that was set back: what was posted so far lies in the future, on whichever side it is.
+
+    A group alone, several movements, and several kinds of operations are posted in three ways.
+    """
+    source, creator = await opened(connection, chart.creator(AccountKind.OWED, "USD", uuid4()), pending())
+    first = await post_one(connection, (source, creator, 5))
     assert isinstance(first, Posted)
-    assert isinstance(second, Posted)
-    assert second.posted_at == first.posted_at + timedelta(hours=1)
+    ahead, account = timedelta(hours=1), source if side == "debit" else creator
+    await owner.execute("set session_replication_role = replica")
+    await owner.execute("update ledger.account set posted_at = posted_at + $1 where id = $2", ahead, account)
+    for table, column in (("movement", "posted_at"), ("request", "decided_at")):
+        await owner.execute(
+            f"update ledger.{table} set {column} = {column} + $1 where group_id = $2", ahead, first.group_id
+        )
+    beside = [group((source, creator, 1)), operating(Recovery(creator, source, "test"))]
+    outcomes = await ledger.post([group((source, creator, 5)), *beside[:others]], on=connection)
+    assert [outcome.posted_at for outcome in outcomes if isinstance(outcome, Posted)] == [
+        first.posted_at + ahead
+    ] * (1 + others)
+    lines = await ledger.statement(creator, on=connection)
+    assert [line.posted_at for line in lines] == sorted(line.posted_at for line in lines)
 
 
 async def test_effective_time_is_the_callers(connection: asyncpg.Connection) -> None:
-    clearing, creator = await opened(connection, CLEARING, pending())
+    clearing, creator = await opened(connection, new_clearing(), pending())
     moment = datetime(2020, 2, 29, 23, 59, 59, 999_999, tzinfo=UTC)
     await ledger.post([replace(group((clearing, creator, 5)), effective_at=moment)], on=connection)
     await post_one(connection, (clearing, creator, 5))
