@@ -3,18 +3,17 @@
 import asyncio
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 from rich.table import Table
 
+from app.cli_ledger import ledger_cli
+from app.console import ensure_migrated, err, fail, load_settings, out, reached_database
 from app.settings import Settings, UnsafeSettingsError
-from core.scopes import Scope
+from core.scopes import PERSONAL_SCOPES, Scope
 
 cli = typer.Typer(
     no_args_is_help=True,
@@ -24,11 +23,7 @@ cli = typer.Typer(
     "Start with [bold]comptoir migrate[/], [bold]comptoir seed[/] and [bold]comptoir serve --with-worker[/]. "
     "Without DATABASE_URL a PostgreSQL is found on this machine and started, its data kept under var/.",
 )
-ledger_cli = typer.Typer(no_args_is_help=True, help="Prove the books.")
 cli.add_typer(ledger_cli, name="ledger")
-
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
 
 
 def main() -> None:
@@ -43,37 +38,11 @@ def main() -> None:
     try:
         cli()
     except expected as error:
-        _fail(str(error))
+        fail(str(error))
     except DATABASE_ERRORS as error:
-        _fail(f"The database does not answer, or no longer ({type(error).__name__}): {error}")
+        fail(f"The database does not answer, or no longer ({type(error).__name__}): {error}")
     except KeyboardInterrupt:
         sys.exit(130)
-
-
-def _fail(message: str) -> NoReturn:
-    err.print(f"[red]comptoir:[/] {message}", soft_wrap=True)
-    sys.exit(1)
-
-
-def _settings(**overrides: Any) -> Settings:
-    given = {name: value for name, value in overrides.items() if value is not None}
-    try:
-        return Settings(**given).checked()
-    except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        name = ".".join(str(part) for part in first["loc"]).upper()
-        _fail(f"The setting {name} is not usable: {first['msg']}.")
-
-
-@contextmanager
-def _database(settings: Settings) -> Iterator[str]:
-    from app.database import open_database
-
-    with ExitStack() as stack:
-        with err.status("Reaching the database…"):
-            dsn = stack.enter_context(open_database(settings))
-        # Outside the status, which would go on turning while the command runs.
-        yield dsn  # ruff: ignore[unnecessary-assign-before-yield] - as the line above says
 
 
 @cli.command()
@@ -94,11 +63,11 @@ def serve(
     from app.server import WorkerProcess, listen
     from app.server import serve as serve_forever
 
-    settings = _settings(host=host, port=port)
+    settings = load_settings(host=host, port=port)
     configure_logs(production=settings.is_production)
     listener = listen(settings)
-    with _database(settings) as dsn:
-        _ensure_migrated(dsn)
+    with reached_database(settings) as dsn:
+        ensure_migrated(dsn)
         worker: WorkerProcess | None = None
         stopped = threading.Event()
         if with_worker:
@@ -137,7 +106,7 @@ def worker(
     from app.server import until_signal
     from app.worker import run_worker
 
-    settings = _settings()
+    settings = load_settings()
     configure_logs(production=settings.is_production)
 
     async def run(dsn: str) -> None:
@@ -148,8 +117,8 @@ def worker(
         finally:
             watching.cancel()
 
-    with _database(settings) as dsn:
-        _ensure_migrated(dsn)
+    with reached_database(settings) as dsn:
+        ensure_migrated(dsn)
         import uvloop
 
         uvloop.run(run(dsn))
@@ -160,8 +129,8 @@ def migrate() -> None:
     """Bring the database to the present schema. Safe to run twice, and from many machines at once."""
     from app.migrate import migrate as run_migrations
 
-    settings = _settings()
-    with _database(settings) as dsn, err.status("Migrating…") as status:
+    settings = load_settings()
+    with reached_database(settings) as dsn, err.status("Migrating…") as status:
         applied: list[str] = []
 
         def tell(name: str) -> None:
@@ -177,9 +146,9 @@ def seed() -> None:
     """Put the fee rules and a few made-up creators and products into the database. Adds nothing twice."""
     from app.seed import seed as run_seed
 
-    settings = _settings()
-    with _database(settings) as dsn, err.status("Seeding…"):
-        _ensure_migrated(dsn)
+    settings = load_settings()
+    with reached_database(settings) as dsn, err.status("Seeding…"):
+        ensure_migrated(dsn)
         said = asyncio.run(run_seed(settings, dsn))
     out.print(said)
 
@@ -201,22 +170,26 @@ def demo(
 def token(
     user: Annotated[str, typer.Argument(help="Who signs in: any name; the user is made at first sign-in.")],
     scope: Annotated[
-        list[Scope] | None, typer.Option(help="Only this scope; may be given several times. Without it, all.")
+        list[Scope] | None,
+        typer.Option(
+            help="Only this scope; may be given several times. Without it, all that concern what is one's own: "
+            "an operator's finance:read has to be named."
+        ),
     ] = None,
 ) -> None:
     """Print an access token of the development issuer, good for a day.
 
     Send it as [bold]Authorization: Bearer TOKEN[/].
     """
-    settings = _settings()
+    settings = load_settings()
     if not settings.is_own_issuer:
-        _fail("Tokens come from the issuer of COMPTOIR_JWKS_URL; only a development server is its own issuer.")
+        fail("Tokens come from the issuer of COMPTOIR_JWKS_URL; only a development server is its own issuer.")
     out.print(
         settings.development.token(
             issuer=settings.issuer,
             audience=settings.jwt_audience,
             subject=user,
-            scopes=frozenset(scope or Scope),
+            scopes=frozenset(scope) if scope else PERSONAL_SCOPES,
         ),
         soft_wrap=True,
     )
@@ -228,7 +201,7 @@ def config() -> None:
     try:
         settings = Settings()
     except ValidationError:
-        settings = _settings()
+        settings = load_settings()
     table = Table("setting", "value", "what it is")
     for name, value in settings.redacted().items():
         table.add_row(name, value, Settings.model_fields[name].description or "")
@@ -249,48 +222,6 @@ def schema(
         Path(SCHEMA_FILE).write_text(text, encoding="utf-8")
     elif check:
         if Path(SCHEMA_FILE).read_text(encoding="utf-8") != text:
-            _fail("schema/schema.graphql is stale. Run `make schema` and read the difference as a client would.")
+            fail("schema/schema.graphql is stale. Run `make schema` and read the difference as a client would.")
     else:
         sys.stdout.write(text)
-
-
-@ledger_cli.command()
-def verify() -> None:
-    """Check every invariant of the ledger, a line each; exit with 1 if one is broken."""
-    import asyncpg
-
-    import ledger
-
-    settings = _settings()
-
-    async def run(dsn: str) -> list[ledger.Finding]:
-        connection = await asyncpg.connect(dsn)
-        try:
-            return await ledger.verify(connection)
-        finally:
-            await connection.close()
-
-    with _database(settings) as dsn, err.status("Verifying…"):
-        _ensure_migrated(dsn)
-        findings = asyncio.run(run(dsn))
-    marks = {ledger.Status.OK: "[green]ok[/]", ledger.Status.BROKEN: "[red]BROKEN[/]"}
-    for finding in findings:
-        mark = marks.get(finding.status, f"[yellow]{finding.status.value}[/]")
-        detail = f" — {finding.detail}" if finding.detail else ""
-        out.print(f"{finding.number:>2}  {mark}  {finding.name}{detail}", soft_wrap=True)
-    if any(finding.status is ledger.Status.BROKEN for finding in findings):
-        sys.exit(1)
-
-
-def _ensure_migrated(dsn: str) -> None:
-    import asyncpg
-
-    async def missing() -> bool:
-        connection = await asyncpg.connect(dsn)
-        try:
-            return await connection.fetchval("select to_regclass('public.outbox_events')") is None
-        finally:
-            await connection.close()
-
-    if asyncio.run(missing()):
-        _fail("The database is empty. Run `comptoir migrate` first.")

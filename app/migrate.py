@@ -1,4 +1,4 @@
-"""Migrations: numbered ones once, functions every time, one process at a time."""
+"""Migrations: numbered ones once, functions and missing partitions every time, one process at a time."""
 
 import asyncio
 import warnings
@@ -44,5 +44,6 @@ async def migrate(dsn: str, progress: Progress = lambda _: None) -> None:
         async with connection.transaction():
             await connection.execute(ledger.functions_sql())
             await connection.execute(functions_sql())
+        await ledger.create_partitions(on=connection)
     finally:
         await connection.close()

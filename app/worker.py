@@ -1,4 +1,4 @@
-"""The worker process: settles the inbox, matures earnings, looks up what nobody finished."""
+"""The worker process: settles the inbox, matures earnings, looks up what nobody finished, tends the ledger."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,11 +9,12 @@ from app.memory import settle_memory
 from app.settings import Settings
 from app.supervisor import Pacer, Supervisor
 from providers.payments.sandbox import SandboxProvider, deliver, http_client
-from services import maturing, sweeper, webhooks
+from services import bookkeeping, maturing, sweeper, webhooks
 from services.engine import Engine
 
 _LONGEST_INBOX_PAUSE_SECONDS: Final = 0.02
 _SWEEP_SECONDS: Final = 1.0
+_PARTITIONS_SECONDS: Final = 3600.0
 
 
 async def run_worker(settings: Settings, dsn: str, stop: asyncio.Event) -> None:
@@ -62,6 +63,10 @@ def start_work(supervisor: Supervisor, engine: Engine) -> None:
     supervisor.start("inbox, second", help_in_a_rush)
     supervisor.start("maturing", lambda: _regularly(lambda: maturing.mature(engine), _SWEEP_SECONDS))
     supervisor.start("sweeper", lambda: _regularly(lambda: sweeper.sweep(engine), _SWEEP_SECONDS))
+    supervisor.start("hold expiry", lambda: _regularly(lambda: bookkeeping.expire_holds(engine), _SWEEP_SECONDS))
+    supervisor.start(
+        "partitions", lambda: _regularly(lambda: bookkeeping.make_partitions(engine), _PARTITIONS_SECONDS)
+    )
 
 
 async def _regularly(step: Callable[[], Awaitable[object]], seconds: float) -> None:
