@@ -16,7 +16,7 @@ ifneq ($(PORT),)
 run: export COMPTOIR_PORT := $(PORT)
 endif
 
-.PHONY: help install web run test lint demo bench-tip schema lock format clean
+.PHONY: help install web run test lint demo bench-tip bench-ledger schema lock format clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +48,9 @@ demo: install ## Play the way of one tip, from the payment to the books.
 
 bench-tip: install ## Measure how many tips a second are given and settled.
 	@.venv/bin/python -m benchmarks.tip $(ARGS)
+
+bench-ledger: install ## Measure what a transfer costs in the books; GROWTH=1 adds ten million movements, ARGS=--quick hurries.
+	@.venv/bin/python -m benchmarks.ledger $(ARGS)
 
 schema: install ## Print the GraphQL schema into its file.
 	@.venv/bin/comptoir schema --write
