@@ -135,13 +135,13 @@ class _Story:
         asyncio.run(self._tell())
 
     def _client(self, subject: str) -> Client:
-        from core.scopes import Scope
+        from core.scopes import PERSONAL_SCOPES
 
         token = self._settings.development.token(
             issuer=self._settings.issuer,
             audience=self._settings.jwt_audience,
             subject=subject,
-            scopes=frozenset(Scope),
+            scopes=PERSONAL_SCOPES,
         )
         return Client(self._url, token)
 

@@ -15,6 +15,7 @@ from strawberry.schema.config import StrawberryConfig
 from app.documents import MAXIMUM_TOKENS, Document, Documents
 from app.errors import shown
 from app.inputs import refusal_of_variables
+from resolvers.accounts import AccountQuery, account_statement, creator_account
 from resolvers.context import Context
 from resolvers.creators import (
     CreatorMutation,
@@ -41,12 +42,24 @@ SCHEMA_FILE: Final = Path(__file__).resolve().parent.parent / "schema" / "schema
 bind("creator_tips", creator_tips)
 bind("creator_products", creator_products)
 bind("creator_earnings", creator_earnings)
+bind("creator_account", creator_account)
+bind("account_statement", account_statement)
 bind("user_payments", user_payments)
 bind("user_purchases", user_purchases)
 
 
 @strawberry.type(description="Reading. What one may not see looks like nothing.")
-class Query(UserQuery, NodeQuery, CreatorQuery, ProductQuery, PaymentQuery, TipQuery, PurchaseQuery, FeeQuery):
+class Query(
+    UserQuery,
+    NodeQuery,
+    CreatorQuery,
+    ProductQuery,
+    PaymentQuery,
+    TipQuery,
+    PurchaseQuery,
+    FeeQuery,
+    AccountQuery,
+):
     pass
 
 

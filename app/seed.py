@@ -9,7 +9,7 @@ from app.settings import Settings
 from core.clock import now
 from core.ids import uuid7
 from core.money import Money, currency
-from core.scopes import Scope
+from core.scopes import PERSONAL_SCOPES
 from core.viewer import Viewer
 from services import creators, products, users
 from services.engine import Engine
@@ -80,7 +80,7 @@ async def _creator(
     offers: tuple[tuple[str, str, int, str, int | None], ...],
 ) -> UUID:
     user_id = await users.sign_in(engine, issuer, handle, name)
-    viewer = Viewer(user_id=user_id, scopes=frozenset(Scope))
+    viewer = Viewer(user_id=user_id, scopes=PERSONAL_SCOPES)
     # The keys are the same in every run, so a second run changes nothing.
     creator_id, _ = await creators.create(
         engine, viewer, creators.CreateCreator(handle, name, bio, key=f"seed:{handle}")

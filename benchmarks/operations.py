@@ -10,7 +10,7 @@ from app.settings import Settings
 from benchmarks.load import Answer, Connections, post
 from core import ids
 from core.ids import Noun, uuid7
-from core.scopes import Scope
+from core.scopes import PERSONAL_SCOPES
 
 TIP_CREATE: Final = """
 mutation TipCreate($input: TipCreateInput!) {
@@ -89,7 +89,7 @@ def supporters(settings: Settings, creator_id: UUID, count: int) -> list[Support
                 issuer=settings.issuer,
                 audience=settings.jwt_audience,
                 subject=f"supporter-{number}",
-                scopes=frozenset(Scope),
+                scopes=PERSONAL_SCOPES,
             ),
             creator,
         )

@@ -1,6 +1,7 @@
 """What a credential may be used for. Nothing is allowed that no scope names."""
 
 from enum import StrEnum
+from typing import Final
 
 
 class Scope(StrEnum):
@@ -8,11 +9,18 @@ class Scope(StrEnum):
 
     ACCOUNT_READ = "account:read"
     EARNINGS_READ = "earnings:read"
+    FINANCE_READ = "finance:read"
     CREATORS_WRITE = "creators:write"
     PRODUCTS_WRITE = "products:write"
     TIPS_WRITE = "tips:write"
     PURCHASES_WRITE = "purchases:write"
     PAYMENTS_WRITE = "payments:write"
+
+
+OPERATOR_SCOPES: Final = frozenset({Scope.FINANCE_READ})
+"""Those that show what belongs to others: for the platform's own staff, never granted unless asked for by name."""
+PERSONAL_SCOPES: Final = frozenset(Scope) - OPERATOR_SCOPES
+"""Those a person needs for what is their own."""
 
 
 def parse_scopes(claim: str) -> frozenset[Scope]:

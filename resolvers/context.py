@@ -1,6 +1,8 @@
 """What a resolver has at hand: the engine, the viewer, and fresh loaders for its operation."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 from uuid import UUID
 
 import strawberry
@@ -10,6 +12,9 @@ from core.viewer import ANONYMOUS, Viewer
 from resolvers.loaders import LOADERS
 from services.engine import Engine
 
+KeyT = TypeVar("KeyT")
+FoundT = TypeVar("FoundT")
+
 
 class Loaders:
     """The batch functions of one operation: each is called once per level, with all keys of that level."""
@@ -17,19 +22,25 @@ class Loaders:
     def __init__(self, engine: Engine, viewer: Viewer) -> None:
         self._engine = engine
         self._viewer = viewer
-        self._by_name: dict[str, DataLoader[UUID, object]] = {}
+        self._by_function: dict[Callable[..., Any], DataLoader[Any, Any]] = {}
 
     async def load(self, name: str, key: UUID) -> object:
-        """Return what the loader finds under a key, or None."""
-        loader = self._by_name.get(name)
-        if loader is None:
-            function = LOADERS[name]
+        """Return what the loader of an edge finds under a key, or None."""
+        return await self.batched(LOADERS[name], key)
 
-            async def load_all(keys: list[UUID]) -> list[object]:
+    async def batched(
+        self, function: Callable[[Engine, Viewer, Sequence[KeyT]], Awaitable[list[FoundT]]], key: KeyT
+    ) -> FoundT:
+        """Return what a batch function finds under a key; for fields whose arguments are a part of the key."""
+        loader = self._by_function.get(function)
+        if loader is None:
+
+            async def load_all(keys: list[KeyT]) -> list[FoundT]:
                 return await function(self._engine, self._viewer, keys)
 
-            loader = self._by_name[name] = DataLoader(load_fn=load_all)
-        return await loader.load(key)
+            loader = self._by_function[function] = DataLoader(load_fn=load_all)
+        found: FoundT = await loader.load(key)
+        return found
 
 
 @dataclass(slots=True)

@@ -90,10 +90,15 @@ def time_conditions(column: str, moment: DateTimeFilter | None) -> list[Conditio
     if moment is None:
         return []
     bounds: Mapping[str, datetime | None] = {">=": moment.gte, "<": moment.lt}
-    return [Compare(column, operator, _in_utc(value)) for operator, value in bounds.items() if value is not None]
+    return [
+        Compare(column, operator, in_utc(value, "where"))
+        for operator, value in bounds.items()
+        if value is not None
+    ]
 
 
-def _in_utc(moment: datetime) -> datetime:
+def in_utc(moment: datetime, *path: str) -> datetime:
+    """Return a moment in UTC. Errors: INPUT_INVALID (no offset; outside the calendar)."""
     try:
         if moment.tzinfo is not None:
             return moment.astimezone(UTC)
@@ -102,7 +107,7 @@ def _in_utc(moment: datetime) -> datetime:
     raise Refused(
         ErrorCode.INPUT_INVALID,
         "Send a moment with its offset from UTC, such as 2026-01-31T12:00:00Z.",
-        path=("where",),
+        path=path,
     )
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import strawberry
 
+from schema.accounts import Account, CreatorAccountKind
 from schema.base import Info, Node, access, computed, nested
 from schema.connections import (
     SORT,
@@ -98,6 +99,20 @@ class Creator(Node):
         until: Annotated[date | None, strawberry.argument(description="The last UTC day that counts.")] = None,
     ) -> Earnings | None:
         result: Earnings | None = await nested("creator_earnings")(self, info, currency, since, until)
+        return result
+
+    @computed(
+        description="One of their accounts. Null unless you are this creator. Several that are asked for together "
+        "are read at one moment.",
+        directives=access(Scope.EARNINGS_READ),
+    )
+    async def account(
+        self,
+        info: Info,
+        kind: Annotated[CreatorAccountKind, strawberry.argument(description="Which of them.")],
+        currency: Annotated[CurrencyCode, strawberry.argument(description="In which currency.")],
+    ) -> Account | None:
+        result: Account | None = await nested("creator_account")(self, info, kind, currency)
         return result
 
 

@@ -27,6 +27,7 @@ described(
     {
         Scope.ACCOUNT_READ: "Read one's own payments, tips and purchases.",
         Scope.EARNINGS_READ: "Read what one earns as a creator: earnings, tips received, activity.",
+        Scope.FINANCE_READ: "Read every account of the books. For the platform's finance staff alone.",
         Scope.CREATORS_WRITE: "Become a creator and change one's profile.",
         Scope.PRODUCTS_WRITE: "Offer, change and archive products.",
         Scope.TIPS_WRITE: "Give tips.",

@@ -80,7 +80,7 @@ async def fetch_page(pool: Pool, listing: str, source: str, parameters: Sequence
     ``listing`` names the list in its cursors, so that one of another list, or of another order, is known as such.
     Errors: INPUT_INVALID (page size, both directions at once, a cursor of another list).
     """
-    size, backwards = _size(query)
+    size, backwards = page_size(query)
     values = list(parameters)
     condition = _sql(query.where, values)
     base = f"select * from ({source}) listed where {condition}"  # ruff: ignore[hardcoded-sql-expression] - columns and operators are ours
@@ -121,7 +121,8 @@ async def fetch_page(pool: Pool, listing: str, source: str, parameters: Sequence
     )
 
 
-def _size(query: PageQuery) -> tuple[int, bool]:
+def page_size(query: PageQuery) -> tuple[int, bool]:
+    """Return how many items are asked for, and whether from the end backwards. Errors: INPUT_INVALID."""
     if (query.first is None) == (query.last is None):
         raise _invalid("Say how many you want with either first or last.", "first")
     size, backwards = (query.first, False) if query.first is not None else (query.last, True)
@@ -170,7 +171,12 @@ def _decode(cursor: str, listing: str, order: Order) -> list[Any]:
             raise ValueError("a cursor of another list")  # ruff: ignore[raise-within-try] - one refusal for all of them
         return [read(key) for read, key in zip(readers, keys, strict=True)]
     except (ValueError, TypeError, ArithmeticError, AttributeError, binascii.Error) as error:
-        raise _invalid("This cursor is not one of this list. Start again without it.", "after") from error
+        raise foreign_cursor() from error
+
+
+def foreign_cursor() -> Refused:
+    """Return the refusal of a cursor that is not one of the list it was sent to."""
+    return _invalid("This cursor is not one of this list. Start again without it.", "after")
 
 
 def _invalid(message: str, *path: str) -> Refused:

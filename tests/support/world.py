@@ -21,7 +21,7 @@ from app.worker import start_work
 from core import ids
 from core.clock import now
 from core.ids import Noun, uuid7
-from core.scopes import Scope
+from core.scopes import PERSONAL_SCOPES, Scope
 from providers.payments.sandbox import deliver, http_client
 from services.engine import Engine
 
@@ -101,7 +101,7 @@ class World:
     app: Any
     clients: list[Client] = field(default_factory=list)
 
-    def token(self, user: str, scopes: frozenset[Scope] = frozenset(Scope), **claims: Any) -> str:
+    def token(self, user: str, scopes: frozenset[Scope] = PERSONAL_SCOPES, **claims: Any) -> str:
         """Return an access token for a user."""
         return self.settings.development.token(
             issuer=claims.get("issuer", self.settings.issuer),
@@ -110,7 +110,7 @@ class World:
             scopes=scopes,
         )
 
-    def client(self, user: str | None = None, scopes: frozenset[Scope] = frozenset(Scope)) -> Client:
+    def client(self, user: str | None = None, scopes: frozenset[Scope] = PERSONAL_SCOPES) -> Client:
         """Return a client signed in as a user, or as nobody."""
         return self.client_with(None if user is None else self.token(user, scopes))
 
