@@ -15,7 +15,7 @@ from core.ids import uuid7
 from ledger.accounts import ensure
 from ledger.bench.errors import BenchError
 from ledger.bench.figures import Timed
-from ledger.bench.pgbench import Pgbench, session_settings
+from ledger.bench.pgbench import Flood, Pgbench, session_settings
 from ledger.bench.place import ACCOUNTS, AMOUNT
 from ledger.chart import AccountKind, creator, with_provider
 from ledger.connections import Connection, Pool
@@ -96,15 +96,30 @@ class Books:
 
     async def single(self, pgbench: Pgbench, clients: int, seconds: int) -> Timed:
         """Have pgbench call the function of a single transfer, from any account to any other."""
+        flood = await self._flood(pgbench, "single.sql", clients, seconds, 1)
+        self.acknowledged += flood.transactions
+        return Timed(flood.per_second)
+
+    async def batch(self, pgbench: Pgbench, size: int, clients: int, seconds: int) -> Timed:
+        """Have pgbench call the function of batches, each drawn on the server as the floor draws its own."""
+        flood = await self._flood(pgbench, "batch.sql", clients, seconds, size)
+        self.acknowledged += flood.transactions * size
+        return Timed(flood.per_second * size)
+
+    async def _flood(self, pgbench: Pgbench, script: str, clients: int, seconds: int, size: int) -> Flood:
         async with self.pool.acquire() as connection:
             settings = await session_settings(connection)
         # Its hash, too, is the caller's to make.
-        given = {"accounts": ACCOUNTS, "amount": AMOUNT, "first": self.first, "hash": f"\\x{'5e' * 32}"}
-        flood = await pgbench.run(
-            self.dsn, "single.sql", clients=clients, seconds=seconds, settings=settings, variables=given
+        given = {
+            "accounts": ACCOUNTS,
+            "amount": AMOUNT,
+            "first": self.first,
+            "hash": f"\\x{'5e' * 32}",
+            "size": size,
+        }
+        return await pgbench.run(
+            self.dsn, script, clients=clients, seconds=seconds, settings=settings, variables=given
         )
-        self.acknowledged += flood.transactions
-        return Timed(flood.per_second)
 
     async def single_by_api(self, connections: int, seconds: float) -> Timed:
         """Post transfers one by one, from any account to any other, on so many connections of this process."""

@@ -20,9 +20,11 @@ _RATES: Final = {
     "f1_hot": f"F1-hot  a transfer per commit to one account, {CLIENTS} clients",
     "celebrity": f"ours    the batcher, {CALLERS} callers, to one account",
     "f2_100": f"F2      100 transfers per commit, {BATCH_CLIENTS} client",
-    "batch100": f"ours    post() of 100, {BATCH_CLIENTS} connection of asyncpg",
+    "batch100": f"ours    ledger.post of 100 through pgbench, {BATCH_CLIENTS} client",
+    "api100": f"ours    post() of 100, {BATCH_CLIENTS} connection of asyncpg",
     "f2_500": f"F2      500 transfers per commit, {BATCH_CLIENTS} client",
-    "batch500": f"ours    post() of 500, {BATCH_CLIENTS} connection of asyncpg",
+    "batch500": f"ours    ledger.post of 500 through pgbench, {BATCH_CLIENTS} client",
+    "api500": f"ours    post() of 500, {BATCH_CLIENTS} connection of asyncpg",
     "hot500": "ours    the same to one account",
 }
 _TIMES: Final = {
@@ -31,14 +33,16 @@ _TIMES: Final = {
     "p99": "  p99",
     "caller_p50": f"a transfer through the batcher, {CALLERS} callers: p50",
     "caller_p99": "  p99",
-    "batch500_p50": "post() of 500: p50",
+    "api500_p50": "post() of 500: p50",
     "hot500_p50": "  to one account",
 }
 _RATIOS: Final = {
     "single_vs_f1": ("single", "f1"),
     "batch100_vs_f2": ("batch100", "f2_100"),
     "batch500_vs_f2": ("batch500", "f2_500"),
-    "hot_vs_uniform": ("hot500", "batch500"),
+    "api_single_vs_f1": ("api", "f1"),
+    "api_batch500_vs_f2": ("api500", "f2_500"),
+    "hot_vs_uniform": ("hot500", "api500"),
     "batcher_hot_vs_f1_hot": ("celebrity", "f1_hot"),
 }
 _GROWTH: Final = {

@@ -83,6 +83,8 @@ declare
 
     -- By row that was touched.
     touched_rows bigint[];
+    striped bigint[];                       -- accounts that are striped, and the rows of theirs that are this connection's
+    stripes bigint[];
     opening_versions bigint[];
     closing_versions bigint[];
     closing_balances numeric[];
@@ -101,19 +103,22 @@ begin
 
     -- What is nothing but sound movements is judged by one statement, set-based.
     if operations is null and smallest > 0 then
+        touched_rows := debits || credits;
+        select array_agg(stripe_of), array_agg(id)
+        into striped, stripes
+        from ledger.account
+        where stripe_of = any (touched_rows) and stripe = stripe_number;
+        if striped is not null then
+            touched_rows := array(select unnest(touched_rows) except select unnest(striped)) || stripes;
+        end if;
+
         with locked as materialized (
             -- One order of locking for everybody. Which rows come back is what they are once they are locked.
             select
                 coalesce(stripe_of, id) as account, id, asset_id, posted, version, posted_at,
                 case when guarded then held_out - credit_limit end as least, state = 'closed' as closed
             from ledger.account
-            where id = any (array(
-                select coalesce(striped.id, given.id)
-                from (select distinct unnest(debits || credits)) as given (id)
-                left join lateral (
-                    select id from ledger.account where stripe_of = given.id and stripe = stripe_number offset 0
-                ) as striped on true
-            ))
+            where id = any (touched_rows)
             order by lock_rank, id
             for no key update
         ), clock as materialized (
