@@ -227,12 +227,8 @@ class Books:
     def _set_aside(self, hold: Held, amount: int) -> None:
         self._ask_for(hold.debit, hold.credit, amount)
         self._must_fit(hold.debit, hold.credit, amount)  # what could never be captured is not held
-        for row, held in (
-            (hold.debit, self.rows[hold.debit].held_out),
-            (hold.credit, self.rows[hold.credit].held_in),
-        ):
-            if held + amount > LARGEST:
-                raise RefusedError(Refusal.BALANCE_TOO_LARGE, self.rows[row].account)
+        if max(self.rows[hold.debit].held_out, self.rows[hold.credit].held_in) + amount > LARGEST:
+            raise RefusedError(Refusal.BALANCE_TOO_LARGE, self.rows[hold.credit].account)
         self._hold_more(hold, amount)
 
     def _release(self, name: UUID, hold: Held, amount: int, event: str, ending: str) -> None:

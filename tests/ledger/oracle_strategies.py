@@ -25,10 +25,7 @@ class All:
 
 @dataclass(frozen=True)
 class Known:
-    """What there is in one asset: guarded accounts, a debt, and accounts with stripes; holds and movements by now.
-
-    ``names`` are those of holds that were to be placed, whatever became of them.
-    """
+    """What there is in one asset: guarded accounts, a debt, and accounts with stripes; holds and movements by now."""
 
     guarded: tuple[int, ...]
     owed: int
@@ -36,7 +33,6 @@ class Known:
     a_stripe: int
     holds: list[UUID] = field(default_factory=list)
     movements: list[UUID] = field(default_factory=list)
-    names: list[UUID] = field(default_factory=list)
 
     @property
     def accounts(self) -> tuple[int, ...]:
@@ -83,28 +79,20 @@ def recovery(draw: st.DrawFn, known: Known) -> Recovery:
 
 def hold(draw: st.DrawFn, known: Known) -> Hold:
     debit, credit = draw(st.permutations(known.accounts))[:2]
-    name = draw(st.sampled_from([None] * 7 + known.names[-1:])) or uuid7()
-    known.names.append(name)
-    return Hold(name, debit, credit, draw(_amounts), draw(_kinds), draw(_references), draw(_expiries))
-
-
-def _a_hold(draw: st.DrawFn, known: Known) -> UUID:
-    """Return one that there is, or one of those that may be placed by the same batch."""
-    name: UUID = draw(st.sampled_from((*known.holds, *known.names[-2:])))
-    return name
+    return Hold(uuid7(), debit, credit, draw(_amounts), draw(_kinds), draw(_references), draw(_expiries))
 
 
 def capture(draw: st.DrawFn, known: Known) -> Capture:
-    name = _a_hold(draw, known)
+    name = draw(st.sampled_from(known.holds))
     return Capture(name, draw(_some_or_all), draw(_kinds), draw(_references), draw(st.booleans()))
 
 
 def increment(draw: st.DrawFn, known: Known) -> Increment:
-    return Increment(_a_hold(draw, known), draw(_amounts))
+    return Increment(draw(st.sampled_from(known.holds)), draw(_amounts))
 
 
 def release(draw: st.DrawFn, known: Known) -> Release:
-    return Release(_a_hold(draw, known), draw(_some_or_all))
+    return Release(draw(st.sampled_from(known.holds)), draw(_some_or_all))
 
 
 def reversal(draw: st.DrawFn, known: Known) -> Reversal:
@@ -141,8 +129,8 @@ def faulty(draw: st.DrawFn, known: Known) -> Operation:
 
 PLAIN = (movement, movement, small_movement)
 BEYOND_REFUSAL = (helped_movement, helped_movement, recovery)
-OF_HOLDS = (capture, capture, increment, release, hold)
-ANYTHING = (*PLAIN, *BEYOND_REFUSAL, *OF_HOLDS, reversal, reversal, faulty)
+OF_HOLDS = (capture, capture, increment, release)
+ANYTHING = (*PLAIN, *BEYOND_REFUSAL, hold, *OF_HOLDS, reversal, reversal, faulty)
 
 
 @st.composite
@@ -151,6 +139,19 @@ def groups(draw: st.DrawFn, makers: tuple[Maker, ...], largest: int = 3) -> Grou
     known = draw(one_of("known"))
     operations = [draw(st.sampled_from(makers))(draw, known) for _ in range(draw(st.integers(1, largest)))]
     return Group(draw(_keys), tuple(operations), draw(_moments))
+
+
+@st.composite
+def lives_of_a_hold(draw: st.DrawFn) -> list[Group]:
+    """Place a hold and use it in one batch, or try to: the name may be taken by another one, or by none."""
+    name = uuid7()
+    known = replace(draw(one_of("known")), holds=[name])
+    uses = draw(st.lists(st.sampled_from((hold, capture, increment, release)), min_size=1, max_size=4))
+    operations = [make(draw, known) for make in (hold, *uses)]
+    operations = [replace(one, id=name) if isinstance(one, Hold) else one for one in operations]
+    if draw(st.booleans()):
+        return [Group(draw(_keys), (one,)) for one in operations]
+    return [Group(draw(_keys), tuple(operations))]
 
 
 @st.composite

@@ -49,6 +49,7 @@ from tests.ledger.oracle_strategies import (
     faulty,
     groups,
     hold,
+    lives_of_a_hold,
     one_of,
     small_movement,
     with_another_body,
@@ -57,8 +58,8 @@ from tests.support.databases import fresh_database
 
 THOROUGH = bool(os.environ.get("COMPTOIR_TEST_THOROUGH"))
 SETTINGS = settings(
-    max_examples=2000 if THOROUGH else 60,
-    stateful_step_count=60 if THOROUGH else 25,
+    max_examples=2000 if THOROUGH else 80,
+    stateful_step_count=60 if THOROUGH else 30,
     derandomize=not THOROUGH,
     print_blob=True,
     deadline=None,
@@ -144,6 +145,10 @@ class Machine(RuleBasedStateMachine):
     @rule(group=groups((hold,)), by=connections)
     def place_holds(self, group: Group, by: int) -> None:
         self.post([group], by)
+
+    @rule(several=lives_of_a_hold(), by=connections)
+    def live_a_hold(self, several: list[Group], by: int) -> None:
+        self.post(several, by)
 
     @rule(several=st.lists(groups(OF_HOLDS, largest=2), min_size=1, max_size=4), by=connections)
     def use_holds(self, several: list[Group], by: int) -> None:
