@@ -186,7 +186,7 @@ async def past_the_checks(site: Site) -> None:
             (None, "1", "sale", "malformed"),
             (clearing, "1", None, "malformed"),
         ):
-            wrong = Movement(debit, a, Decimal(amount), kind)  # type: ignore[arg-type] # that is the point
+            wrong = Movement(debit, a, Decimal(amount), kind)
             batch = batched(way, group(wrong), pay(clearing, b, 1))
             refused, *neighbours = await posting._send(batch, connection, tenant)
             assert refused == Refused(Refusal(code)), (way, debit, amount, kind)

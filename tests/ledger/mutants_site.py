@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import NamedTuple, TypeVar
 from uuid import uuid4
 
@@ -101,8 +102,9 @@ class Site:
         )
         return found is None
 
-    async def clock(self) -> object:
-        return await self.second_owner.fetchval("select clock_timestamp()")
+    async def clock(self) -> datetime:
+        moment: datetime = await self.second_owner.fetchval("select clock_timestamp()")
+        return moment
 
 
 def group(*operations: Operation, key: str | None = None) -> Group:

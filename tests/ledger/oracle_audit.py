@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import zip_longest
 from uuid import UUID
 
 import asyncpg
@@ -22,14 +23,12 @@ from ledger import (
     StatementLine,
 )
 from tests.ledger.oracle import Oracle, Prediction
-from tests.ledger.oracle_books import Account, Held, Moved
+from tests.ledger.oracle_books import Account, Moved
 
 FAR = datetime(2200, 1, 1, tzinfo=UTC)
 LONG_AGO = datetime(2001, 2, 3, 4, 5, 6, 789012, tzinfo=UTC)
 
-_ROWS = (
-    "select id, posted, held_out, held_in, version from ledger.account where id = any ($1::bigint[]) order by id"
-)
+_ROWS = "select id, posted, held_out, held_in, version from ledger.account where id = any ($1::bigint[])"
 _STRIPES = "select id from ledger.account where id = $1 or stripe_of = $1 order by stripe"
 _LINES = """
 select account, version, amount, balance, movement_id, group_id, kind, reference, posted_at, effective_at
@@ -107,7 +106,7 @@ class Audit:
         self.oracle.reopen(account)
 
     async def expire(self) -> None:
-        assert await ledger.expire_holds(on=self._connections[0]) == self.oracle.books.end_what_is_over()
+        _same(await ledger.expire_holds(on=self._connections[0]), self.oracle.books.end_what_is_over())
 
     async def let_time_pass(self, hold: UUID) -> None:
         """Let the time of a hold be over, if it is open: its end is moved rather than waited for."""
@@ -120,30 +119,30 @@ class Audit:
         """Compare everything as it is now: accounts, their rows, and holds."""
         books, connection = self.oracle.books, self._connections[0]
         found = await ledger.balances(books.accounts, on=connection)
-        assert found == {account: self.oracle.balance(account) for account in books.accounts}
-        rows = await connection.fetch(_ROWS, list(books.rows))
-        assert [tuple(row) for row in rows] == [
-            (number, row.posted, row.held_out, row.held_in, row.version)
-            for number, row in sorted(books.rows.items())
-        ]
+        _same(found, {account: self.oracle.balance(account) for account in books.accounts})
+        rows = {row: tuple(rest) for row, *rest in await connection.fetch(_ROWS, list(books.rows))}
+        _same(
+            rows,
+            {name: (row.posted, row.held_out, row.held_in, row.version) for name, row in books.rows.items()},
+        )
         holds = await ledger.holds(books.holds, on=connection)
-        assert holds.keys() == books.holds.keys()
+        _same({name: _shape_of_hold(hold) for name, hold in holds.items()}, books.holds_as_told())
         for name, hold in books.holds.items():
-            _compare_hold(holds[name], hold)
+            assert hold.over or holds[name].expires_at == hold.expires_at
+            assert (holds[name].ended_at is None) == (hold.ending is None)
 
     async def compare_history(self) -> None:
         """Compare every movement from both of its sides, every entry of a hold, and what was reversed."""
         books, connection = self.oracle.books, self._connections[-1]
         lines = await connection.fetch(_LINES, list(books.rows))
-        assert [tuple(line) for line in lines] == self.oracle.entries()
+        _same([tuple(line) for line in lines], self.oracle.entries())
         entries = await connection.fetch(_ENTRIES, list(books.holds))
-        assert {row["hold_id"]: tuple(zip(row["events"], row["amounts"], strict=True)) for row in entries} == {
-            name: hold.entries for name, hold in books.holds.items()
-        }
-        reversed_ = await connection.fetch(_REVERSED, list(books.movements))
-        assert {row["movement_id"]: row["reversed"] for row in reversed_} == books.reversed
-        reversals = await connection.fetch(_REVERSALS, list(books.movements))
-        assert {row["original_id"]: row["amount"] for row in reversals} == books.reversed
+        _same(
+            {row["hold_id"]: tuple(zip(row["events"], row["amounts"], strict=True)) for row in entries},
+            {name: hold.entries for name, hold in books.holds.items()},
+        )
+        for query in (_REVERSED, _REVERSALS):
+            _same(dict(await connection.fetch(query, list(books.movements))), books.reversed)
 
     async def compare_past(self) -> None:
         """Compare everything that was, as it is told of each account: statements, balances at versions and moments."""
@@ -153,7 +152,7 @@ class Audit:
 
     async def _compare_past_of(self, account: int) -> None:
         expected = self.oracle.statement(account)
-        assert await self._statement(account, len(expected)) == expected
+        _same(await self._statement(account, len(expected)), expected)
         await self._compare_history(self.oracle.books.accounts[account], expected)
 
     async def _statement(self, account: int, length: int) -> list[StatementLine]:
@@ -169,11 +168,11 @@ class Audit:
         for line in lines[len(lines) // 2 :: max(1, len(lines) // 2)]:
             if len(account.rows) == 1:
                 past = await ledger.history(account.id, on=connection, version=line.version)
-                assert past == PastBalance(line.balance, line.version, line.posted_at)
+                _same(past, PastBalance(line.balance, line.version, line.posted_at))
             # Movements of one batch have one moment, and the last of them has the balance of that moment.
             last = max((one for one in lines if one.posted_at == line.posted_at), key=lambda one: one.version)
             past = await ledger.history(account.id, on=connection, at=line.posted_at)
-            assert past == PastBalance(last.balance, last.version, last.posted_at)
+            _same(past, PastBalance(last.balance, last.version, last.posted_at))
 
 
 async def _both(change: Awaitable[None], expected: Callable[[], None]) -> None:
@@ -191,21 +190,20 @@ async def _both(change: Awaitable[None], expected: Callable[[], None]) -> None:
 
 def _compare(prediction: Prediction, outcome: Outcome) -> None:
     if prediction.refused is not None:
-        assert outcome == prediction.refused, (outcome, prediction.refused)
+        _same(outcome, prediction.refused)
         return
     assert isinstance(outcome, Posted), (outcome, prediction)
     if prediction.replayed:
         first = prediction.answer.outcome
         assert isinstance(first, Posted)
-        assert outcome == replace(first, replayed=True), (outcome, first)
+        _same(outcome, replace(first, replayed=True))
         return
     assert not outcome.replayed
     found = sorted(
         (one.debit, one.debit_after.version, one.credit, one.amount, one.debit_after, one.credit_after)
         for one in outcome.movements
     )
-    expected = sorted(map(_shape, prediction.answer.movements))
-    assert found == expected, (found, expected)
+    _same(found, sorted(map(_shape, prediction.answer.movements)))
 
 
 def _shape(moved: Moved) -> tuple[object, ...]:
@@ -219,9 +217,28 @@ def _shape(moved: Moved) -> tuple[object, ...]:
     )
 
 
-def _compare_hold(found: HoldState, expected: Held) -> None:
-    for name in ("debit", "credit", "kind", "reference", "amount", "captured", "released", "ending"):
-        assert getattr(found, name) == getattr(expected, name), name
-    assert found.open == expected.left
-    assert (found.ended_at is None) == (found.ending is None) == (expected.left > 0)
-    assert expected.over or found.expires_at == expected.expires_at
+def _shape_of_hold(hold: HoldState) -> tuple[object, ...]:
+    return (
+        hold.debit,
+        hold.credit,
+        hold.kind,
+        hold.reference,
+        hold.amount,
+        hold.captured,
+        hold.released,
+        hold.open,
+        hold.ending,
+    )
+
+
+def _same(found: object, expected: object) -> None:
+    """Assert that the ledger found what the oracle expected, and show where not."""
+    if found == expected:
+        return
+    if isinstance(found, dict) and isinstance(expected, dict):
+        names = [name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name)]
+        found, expected = ({name: side.get(name) for name in names} for side in (found, expected))
+    elif isinstance(found, list) and isinstance(expected, list):
+        pairs = [(one, other) for one, other in zip_longest(found, expected) if one != other]
+        found, expected = zip(*pairs, strict=True)
+    raise AssertionError(f"the ledger: {found}\nthe oracle: {expected}")

@@ -104,16 +104,16 @@ class Books:
         """Refuse what is malformed, seen beside the books. ``named``: the holds that this batch wants to place."""
         match operation:
             case Movement(debit, credit) | Recovery(debit, credit) | Hold(_, debit, credit):
-                named = [debit, credit]
+                ids = [debit, credit]
                 if isinstance(operation, Movement) and operation.shortfall is not None:
-                    named.append(operation.shortfall)
-                for number, account in enumerate(named):
-                    if account in named[:number]:
+                    ids.append(operation.shortfall)
+                for number, account in enumerate(ids):
+                    if account in ids[:number]:
                         raise RefusedError(Refusal.SAME_ACCOUNT, account)
-                for account in named:
+                for account in ids:
                     if account not in self.accounts:
                         raise RefusedError(Refusal.UNKNOWN_ACCOUNT, account)
-                if len({self.accounts[account].asset for account in named}) > 1:
+                if len({self.accounts[account].asset for account in ids}) > 1:
                     raise RefusedError(Refusal.ASSET_MISMATCH)
                 if isinstance(operation, Hold) and operation.id in self.holds:
                     raise RefusedError(Refusal.HOLD_EXISTS)
@@ -166,6 +166,16 @@ class Books:
             self._release(name, hold, hold.left, "expired", "expired")
         return len(due)
 
+    def holds_as_told(self) -> dict[UUID, tuple[object, ...]]:
+        """Return each hold's rows, kind, reference, amount, what was captured, released and is open, and its ending."""
+        return {
+            name: (
+                hold.debit, hold.credit, hold.kind, hold.reference, hold.amount, hold.captured, hold.released, hold.left,
+                hold.ending,
+            )
+            for name, hold in self.holds.items()
+        }  # fmt: skip
+
     def _pay(self, movement: Movement, stripe: int) -> Iterator[Moved]:
         giver, taker = (self.accounts[account].row(stripe) for account in (movement.debit, movement.credit))
         available = self._available(giver)
@@ -173,9 +183,9 @@ class Books:
         if movement.shortfall is not None and available is not None:
             own = min(own, available)
         rest = movement.amount - own
-        helper = (
-            self.accounts[movement.shortfall].row(stripe) if movement.shortfall is not None and rest else giver
-        )
+        helper = giver
+        if movement.shortfall is not None and rest:
+            helper = self.accounts[movement.shortfall].row(stripe)
         for row in (*(giver,) * (own > 0), taker, helper):
             self._must_be_open(row)
         parts = [(row, part) for row, part in ((giver, own), (helper, rest)) if part]

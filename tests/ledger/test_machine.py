@@ -41,6 +41,7 @@ from tests.ledger.oracle_books import LARGEST
 from tests.ledger.oracle_strategies import (
     BEYOND_REFUSAL,
     OF_HOLDS,
+    OF_THE_PAST,
     PLAIN,
     All,
     Known,
@@ -50,6 +51,7 @@ from tests.ledger.oracle_strategies import (
     groups,
     hold,
     lives_of_a_hold,
+    movement,
     one_of,
     small_movement,
     with_another_body,
@@ -138,9 +140,9 @@ class Machine(RuleBasedStateMachine):
     def post_anything(self, batch: list[Group], by: int) -> None:
         self.post(batch, by)
 
-    @rule(group=groups(BEYOND_REFUSAL), by=connections)
-    def post_what_happened_already(self, group: Group, by: int) -> None:
-        self.post([group], by)
+    @rule(several=st.lists(groups((*BEYOND_REFUSAL, movement)), min_size=1, max_size=3), by=connections)
+    def post_what_happened_already(self, several: list[Group], by: int) -> None:
+        self.post(several, by)
 
     @rule(group=groups((hold,)), by=connections)
     def place_holds(self, group: Group, by: int) -> None:
@@ -150,7 +152,7 @@ class Machine(RuleBasedStateMachine):
     def live_a_hold(self, several: list[Group], by: int) -> None:
         self.post(several, by)
 
-    @rule(several=st.lists(groups(OF_HOLDS, largest=2), min_size=1, max_size=4), by=connections)
+    @rule(several=st.lists(groups(OF_HOLDS), min_size=1, max_size=4), by=connections)
     def use_holds(self, several: list[Group], by: int) -> None:
         self.post(several, by)
 
@@ -161,6 +163,10 @@ class Machine(RuleBasedStateMachine):
     @rule(group=one_of("sent") | with_another_body(), by=connections)
     def post_what_was_sent_before(self, group: Group, by: int) -> None:
         self.post([group], by)
+
+    @rule(several=st.lists(groups(OF_THE_PAST), min_size=1, max_size=4), by=connections)
+    def reverse_in_part(self, several: list[Group], by: int) -> None:
+        self.post(several, by)
 
     @rule(of=one_of("posted"), by=connections)
     def reverse(self, of: UUID, by: int) -> None:
@@ -178,20 +184,18 @@ class Machine(RuleBasedStateMachine):
     def set_credit_limit(self, known: Known, number: int, limit: int) -> None:
         self.run(self.audit.set_credit_limit(known.guarded[number], limit))
 
-    @rule(
-        known=one_of("known"),
-        number=st.integers(0, 5),
-        emptied=st.booleans(),
-        reopened=st.booleans(),
-        by=connections,
-    )
-    def close(self, known: Known, number: int, emptied: bool, reopened: bool, by: int) -> None:
-        """Close an account, perhaps after taking all from it, perhaps for a short while."""
+    @rule(known=one_of("known"), number=st.integers(0, 5), by=connections)
+    def close(self, known: Known, number: int, by: int) -> None:
+        """Close an account, having taken all from it that can be taken."""
         account = known.accounts[number]
-        if emptied and account in known.guarded:
+        if account in known.guarded:
             self.post([Group(self.new_key(), (Movement(account, known.striped[0], All(0), "all"),))], by)
         self.run(self.audit.close(account))
-        if reopened:
+
+    @rule(known=one_of("known"))
+    def reopen(self, known: Known) -> None:
+        """Open all accounts again."""
+        for account in known.accounts:
             self.run(self.audit.reopen(account))
 
     @invariant()
@@ -202,7 +206,7 @@ class Machine(RuleBasedStateMachine):
         if not self.broken:
             self.run(self.audit.compare_past())
         # No hold is left for another life's sweep to find.
-        self.run(self.audit.expire())
+        self.run(ledger.expire_holds(on=self.place.owner))
 
     def post(self, several: list[Group], by: int) -> None:
         several = [replace(one, operations=tuple(map(self.with_amount, one.operations))) for one in several]
@@ -212,8 +216,10 @@ class Machine(RuleBasedStateMachine):
         self.posted += [one.group_id for one in outcomes if isinstance(one, Posted) and not one.replayed]
         for known in self.known:
             rows = {row for account in known.accounts for row in books.accounts[account].rows}
-            known.holds[:] = [name for name, one in books.holds.items() if one.debit in rows]
-            known.movements[:] = [name for name, one in books.movements.items() if one.debit in rows]
+            holds = {name: one for name, one in books.holds.items() if one.debit in rows}
+            known.holds[:] = [name for name, one in holds.items() if one.left][-6:] + list(holds)[:2]
+            moved = [name for name, one in books.movements.items() if one.debit in rows]
+            known.movements[:] = moved[:2] + moved[-4:]
 
     def with_amount(self, operation: Operation) -> Operation:
         """Say how much All is."""

@@ -222,4 +222,4 @@ async def test_every_mutant_is_seen(
             for name, scenarios in sorted(found.items()):
                 sys.stdout.write(f"\n{name}: {', '.join(scenarios) or 'nothing'}")
         sys.stdout.write(f"\nmutants killed: {len(found) - len(survived)} of {len(found)}\n")
-    assert survived == sorted(EQUIVALENT)
+    assert [name for name in survived if name not in EQUIVALENT] == []
