@@ -28,6 +28,10 @@ class Noun(StrEnum):
     TIP = "tip"
     PURCHASE = "pur"
     PAYMENT = "pay"
+    PAYMENT_METHOD = "pm"
+    REFUND = "ref"
+    DISPUTE = "dsp"
+    PAYOUT = "po"
 
 
 def encode(noun: Noun, value: UUID) -> str:

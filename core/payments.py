@@ -22,6 +22,22 @@ class PaymentStatus(StrEnum):
     FAILED = "FAILED"
     CANCELED = "CANCELED"
     RECONCILING = "RECONCILING"
+    PARTIALLY_REFUNDED = "PARTIALLY_REFUNDED"
+    REFUNDED = "REFUNDED"
+    DISPUTED = "DISPUTED"
+    CHARGED_BACK = "CHARGED_BACK"
+
+
+CAPTURED_STATUSES = frozenset(
+    {
+        PaymentStatus.SUCCEEDED,
+        PaymentStatus.PARTIALLY_REFUNDED,
+        PaymentStatus.REFUNDED,
+        PaymentStatus.DISPUTED,
+        PaymentStatus.CHARGED_BACK,
+    }
+)
+"""Those of a payment that was captured, whatever became of its money since."""
 
 
 class PaymentNextAction(StrEnum):
@@ -44,6 +60,10 @@ NEXT_ACTIONS = {
     PaymentStatus.FAILED: PaymentNextAction.OTHER_METHOD,
     PaymentStatus.CANCELED: PaymentNextAction.NONE,
     PaymentStatus.RECONCILING: PaymentNextAction.WAIT,
+    PaymentStatus.PARTIALLY_REFUNDED: PaymentNextAction.NONE,
+    PaymentStatus.REFUNDED: PaymentNextAction.NONE,
+    PaymentStatus.DISPUTED: PaymentNextAction.WAIT,
+    PaymentStatus.CHARGED_BACK: PaymentNextAction.NONE,
 }
 
 _STATUS_MESSAGES = {
@@ -56,6 +76,10 @@ _STATUS_MESSAGES = {
     PaymentStatus.FAILED: "The payment was declined. Another payment method may work.",
     PaymentStatus.CANCELED: "The payment was cancelled. Nothing was charged.",
     PaymentStatus.RECONCILING: "The provider did not answer in time. We are looking up what happened.",
+    PaymentStatus.PARTIALLY_REFUNDED: "A part of the payment was given back.",
+    PaymentStatus.REFUNDED: "The payment was given back in full.",
+    PaymentStatus.DISPUTED: "The payer's bank took the payment back for now, and the dispute is being decided.",
+    PaymentStatus.CHARGED_BACK: "The payer's bank took the payment back for good.",
 }
 
 _REASON_MESSAGES = {

@@ -10,15 +10,20 @@ class Scope(StrEnum):
     ACCOUNT_READ = "account:read"
     EARNINGS_READ = "earnings:read"
     FINANCE_READ = "finance:read"
+    FINANCE_WRITE = "finance:write"
     CREATORS_WRITE = "creators:write"
     PRODUCTS_WRITE = "products:write"
     TIPS_WRITE = "tips:write"
     PURCHASES_WRITE = "purchases:write"
     PAYMENTS_WRITE = "payments:write"
+    REFUNDS_WRITE = "refunds:write"
+    DISPUTES_WRITE = "disputes:write"
+    PAYOUTS_WRITE = "payouts:write"
 
 
-OPERATOR_SCOPES: Final = frozenset({Scope.FINANCE_READ})
-"""Those that show what belongs to others: for the platform's own staff, never granted unless asked for by name."""
+OPERATOR_SCOPES: Final = frozenset({Scope.FINANCE_READ, Scope.FINANCE_WRITE})
+"""Those that show or touch what belongs to others: for the platform's own staff, never granted unless
+asked for by name."""
 PERSONAL_SCOPES: Final = frozenset(Scope) - OPERATOR_SCOPES
 """Those a person needs for what is their own."""
 

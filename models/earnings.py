@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 class EarningDay(Model):
-    """The net captured for a creator on one UTC day from one source, added up in the settling transaction."""
+    """The net captured for a creator on one UTC day from one source, added up in the settling transaction.
+
+    ``returned`` is what of that left again by refunds and disputes that stand, on whichever day it left.
+    """
 
     id = fields.BigIntField(primary_key=True)
     creator: fields.ForeignKeyRelation["Creator"] = fields.ForeignKeyField(
@@ -24,12 +27,14 @@ class EarningDay(Model):
     day = fields.DateField()
     source = fields.TextField()
     net = AmountField()
+    returned = AmountField(db_default=0)
     payments = fields.IntField()
 
     rules: ClassVar = (
         "one_row_per_creator_day_and_source",
         "earning_source_is_known",
-        "earning_net_is_positive",
+        "earning_net_not_negative",
+        "earning_returned_not_negative",
     )
 
     class Meta:

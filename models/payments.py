@@ -21,7 +21,13 @@ class Payment(Model):
     ``status`` is derived from the facts (``provider_state`` at ``provider_state_at``, ``authorized``,
     ``captured``, ``decline_code``) and ``reconciling``. ``sequence`` is the number of its last event. While
     ``calling_until`` is ahead somebody is talking to the provider; once it has passed, nobody knows how that
-    ended and the sweeper looks it up. ``attempt_id`` names the last confirmation, at the provider as well.
+    ended and the sweeper looks it up. ``attempt_id`` names the last call, at the provider as well.
+
+    With ``manual_capture`` it is reserved first and captured later, before ``capture_before``; ``capturing`` is
+    what a capture under way asks for, ``canceling`` that a cancellation is. ``refunded`` has gone back,
+    ``refund_pending`` is on its way; ``returned_net``, ``returned_fee`` and ``returned_tax`` are what left each
+    part by refunds and disputes that stand, and ``returns`` counts both kinds. ``dispute`` is where its disputes
+    stand: OPEN, LOST, or NULL. ``reserve`` is what is still kept of its earning, until ``reserve_due_at``.
     """
 
     id = fields.UUIDField(primary_key=True)
@@ -65,6 +71,20 @@ class Payment(Model):
     available_on = fields.DatetimeField(null=True)
     matures_at = fields.DatetimeField(null=True)
     matured_at = fields.DatetimeField(null=True)
+    manual_capture = fields.BooleanField(db_default=False)
+    capture_before = fields.DatetimeField(null=True)
+    capturing = AmountField(db_default=0)
+    canceling = fields.BooleanField(db_default=False)
+    returns = fields.IntField(db_default=0)
+    refunded = AmountField(db_default=0)
+    refund_pending = AmountField(db_default=0)
+    returned_net = AmountField(db_default=0)
+    returned_fee = AmountField(db_default=0)
+    returned_tax = AmountField(db_default=0)
+    dispute = fields.TextField(null=True)
+    reserve = AmountField(db_default=0)
+    reserve_due_at = fields.DatetimeField(null=True)
+    reserve_released_at = fields.DatetimeField(null=True)
 
     rules: ClassVar = (
         "gross_is_net_and_fee_and_tax",
@@ -75,6 +95,11 @@ class Payment(Model):
         "payment_currency_is_declared",
         "provider_reference_is_unique",
         "matures_only_when_captured",
+        "refunds_within_captured",
+        "returned_within_parts",
+        "dispute_standing_is_known",
+        "capture_within_gross",
+        "reserve_within_net",
     )
 
     class Meta:

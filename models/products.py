@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 class Product(Model):
-    """Something sold at one price. ``stock`` is how many are left to reserve; NULL means without limit."""
+    """Something sold at one price. ``stock`` is how many are left to reserve; NULL means without limit.
+
+    ``manual_capture``: a buyer's money is only reserved, and the creator captures it once the thing is on its way.
+    """
 
     id = fields.UUIDField(primary_key=True)
     creator: fields.ForeignKeyRelation["Creator"] = fields.ForeignKeyField(
@@ -26,6 +29,7 @@ class Product(Model):
     currency = fields.TextField()
     stock = fields.IntField(null=True)
     state = fields.TextField()
+    manual_capture = fields.BooleanField(db_default=False)
     created_at = fields.DatetimeField()
     updated_at = fields.DatetimeField()
 

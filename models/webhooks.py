@@ -9,7 +9,8 @@ from tortoise.models import Model
 class InboxEvent(Model):
     """A verified webhook. The row is the queue: workers claim what is ``PENDING`` and due.
 
-    ``DONE`` was settled, ``DEAD`` needs a person. ``body`` is the raw bytes that were signed.
+    ``DONE`` was settled, ``DEAD`` needs a person. ``body`` is the raw bytes that were signed, ``trace_id`` that of
+    the request which brought it, or NULL when it was replayed.
     """
 
     id = fields.BigIntField(primary_key=True)
@@ -23,6 +24,7 @@ class InboxEvent(Model):
     received_at = fields.DatetimeField()
     processed_at = fields.DatetimeField(null=True)
     error = fields.TextField(null=True)
+    trace_id = fields.TextField(null=True)
 
     rules: ClassVar = ("event_is_received_once", "inbox_state_is_known")
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
+from core.refunds import RefundReason
 from providers.payments.commands import (
     AnswerDispute,
     CancelPayment,
@@ -22,7 +23,6 @@ from providers.payments.commands import (
     Onboard,
     Payout,
     Refund,
-    RefundReason,
     ReverseTransfer,
     SaveMethod,
     Transfer,

@@ -6,8 +6,9 @@ object a command is about.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from uuid import UUID
+
+from core.refunds import RefundReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +57,6 @@ class CancelPayment:
 
     idempotency_key: str
     provider_reference: str
-
-
-class RefundReason(StrEnum):
-    """Why money goes back."""
-
-    REQUESTED_BY_CUSTOMER = "REQUESTED_BY_CUSTOMER"
-    DUPLICATE = "DUPLICATE"
-    FRAUDULENT = "FRAUDULENT"
-    OTHER = "OTHER"
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ class ProviderState(StrEnum):
 
 
 class RefundState(StrEnum):
-    """Where a refund stands at the provider, each later than those before it: one that succeeded can still fail."""
+    """Where a refund stands, each later than those before it: one that succeeded can still fail."""
 
     PENDING = "PENDING"
     SUCCEEDED = "SUCCEEDED"

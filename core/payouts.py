@@ -1,0 +1,50 @@
+"""The states of a payout, in words that hold for every provider."""
+
+from enum import StrEnum
+
+
+class PayoutStatus(StrEnum):
+    """Where a payout stands: derived from what the provider told and where our own calls stand."""
+
+    REQUESTED = "REQUESTED"
+    ON_HOLD = "ON_HOLD"
+    RECONCILING = "RECONCILING"
+    TRANSFERRED = "TRANSFERRED"
+    IN_TRANSIT = "IN_TRANSIT"
+    PAID = "PAID"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+
+
+class PayoutStep(StrEnum):
+    """Which call to the provider a payout waits for."""
+
+    TRANSFER = "TRANSFER"
+    PAYOUT = "PAYOUT"
+    REVERSE = "REVERSE"
+
+
+class PayoutInterval(StrEnum):
+    """How often a creator's money is paid out by itself."""
+
+    MANUAL = "MANUAL"
+    DAILY = "DAILY"
+    WEEKLY = "WEEKLY"
+    MONTHLY = "MONTHLY"
+
+
+_MESSAGES = {
+    PayoutStatus.REQUESTED: "The payout is being handed to the payment provider.",
+    PayoutStatus.ON_HOLD: "The payout waits until the open dispute is decided.",
+    PayoutStatus.RECONCILING: "The provider did not answer in time. We are looking up what happened.",
+    PayoutStatus.TRANSFERRED: "The money is on the creator's account with the provider, on its way to the bank.",
+    PayoutStatus.IN_TRANSIT: "The money is on its way to the bank.",
+    PayoutStatus.PAID: "The money reached the bank.",
+    PayoutStatus.FAILED: "The bank did not take the money. It is available again.",
+    PayoutStatus.CANCELED: "The payout was cancelled. The money is available again.",
+}
+
+
+def payout_message(status: PayoutStatus) -> str:
+    """Return a sentence for a person about a payout's status."""
+    return _MESSAGES[status]
