@@ -10,6 +10,7 @@ MIGRATED_APPS = {
         "models": ["providers.payments.sandbox"],
         "migrations": "providers.payments.sandbox.migrations",
     },
+    "jobs": {"models": ["models.jobs"], "migrations": "models.jobs.migrations"},
     "models": {"models": ["models"], "migrations": "models.migrations"},
 }
 """Every package with tables of its own, in the order their migrations depend on each other."""

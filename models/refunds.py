@@ -19,9 +19,10 @@ class Refund(Model):
 
     ``status`` follows from what the provider told (``provider_state`` at ``provider_state_at``) and from where
     our own call stands: while ``calling_until`` is ahead somebody is asking the provider; once it has passed the
-    sweeper looks up how that ended. ``net + fee + tax`` is how it divides, fixed when it is posted
-    (``accepted_at``); its net came out of the creator's ``taken_from`` and, of that, ``from_reserve`` out of the
-    reserve. ``returned_at`` is when all that was taken back, because it failed.
+    sweeper looks up how that ended. ``net + fee + tax`` is how it divides, set aside when it is asked for, and
+    posted once the provider accepted it (``accepted_at``); its net comes out of the creator's ``taken_from`` and,
+    of that, ``from_reserve`` out of the reserve. ``returned_at`` is when all that was given back, because it
+    failed.
     """
 
     id = fields.UUIDField(primary_key=True)

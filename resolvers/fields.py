@@ -36,9 +36,12 @@ def query(*, description: str, scope: Scope | None = None, guests: bool = False)
 
 
 def mutation(
-    *, description: str, scope: Scope, payload: type[PayloadT], guests: bool = False
+    *, description: str, scope: Scope, payload: type[PayloadT], guests: bool = False, operators: bool = False
 ) -> Callable[[Callable[[Any, Info, InputT], Awaitable[PayloadT]]], PayloadT]:
-    """Declare a mutation: it needs the scope, or ``guests`` may use it too; a refusal becomes its payload."""
+    """Declare a mutation: it needs the scope, or ``guests`` or ``operators`` may use it too.
+
+    A refusal becomes its payload.
+    """
 
     def decorate(resolve: Callable[[Any, Info, InputT], Awaitable[PayloadT]]) -> PayloadT:
         resolve.__annotations__["input"] = Annotated[resolve.__annotations__["input"], _INPUT]
@@ -46,13 +49,15 @@ def mutation(
         @functools.wraps(resolve)
         async def guarded(self: Any, info: Info, input: InputT) -> PayloadT:  # ruff: ignore[builtin-argument-shadowing] - the contract's name
             try:
-                _ensure_may(info.context.viewer, scope, guests=guests)
+                _ensure_may(info.context.viewer, scope, guests=guests, operators=operators)
                 return await resolve(self, info, input)
             except Refused as refused:
                 return payload(errors=[user_error(refused)])
 
         field: PayloadT = strawberry.mutation(
-            resolver=guarded, description=description, directives=access(scope, guests=guests)
+            resolver=guarded,
+            description=description,
+            directives=access(scope, guests=guests, operators=operators),
         )
         return field
 
@@ -73,12 +78,12 @@ def subscription(
     return decorate
 
 
-def _ensure_may(viewer: Viewer, scope: Scope, *, guests: bool) -> None:
+def _ensure_may(viewer: Viewer, scope: Scope, *, guests: bool, operators: bool) -> None:
     if guests and not viewer.is_signed_in:
         return
     if not viewer.is_signed_in:
         raise Refused(ErrorCode.UNAUTHENTICATED, "Sign in: send an access token with the request.")
-    if not viewer.may(scope):
+    if not viewer.may(scope) and not (operators and viewer.may(Scope.FINANCE_WRITE)):
         raise Refused(
             ErrorCode.FORBIDDEN, f"The access token lacks the scope {scope.value}. Ask for one that has it."
         )

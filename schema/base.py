@@ -38,10 +38,15 @@ Info = strawberry.Info[Context, None]
     description="Who may use a field. Without it a field is public. What one may not see looks like nothing.",
 )
 class Access:
-    """The permission a field states. ``guests``: also without signing in, as the description says."""
+    """The permission a field states.
+
+    ``guests``: also without signing in, as the description says. ``operators``: also with FINANCE_WRITE, and then
+    for anybody's objects.
+    """
 
     scope: Scope
     guests: bool = False
+    operators: bool = False
 
 
 @strawberry.interface(description="Anything with an id that `node` finds.")
@@ -87,6 +92,6 @@ def unbound(names: set[str]) -> set[str]:
     return names - set(_nested)
 
 
-def access(scope: Scope, *, guests: bool = False) -> list[object]:
+def access(scope: Scope, *, guests: bool = False, operators: bool = False) -> list[object]:
     """Return the directive that states a field's permission."""
-    return [Access(scope=scope, guests=guests)]
+    return [Access(scope=scope, guests=guests, operators=operators)]

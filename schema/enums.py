@@ -6,11 +6,25 @@ from typing import Any
 
 import strawberry
 
+from core.disputes import DisputeNextAction, DisputeStatus
 from core.errors import ErrorCode, NextAction
 from core.payments import PaymentKind, PaymentNextAction, PaymentStatus
+from core.refunds import RefundReason, RefundStatus
 from core.scopes import Scope
 
-__all__ = ["ErrorCode", "NextAction", "PaymentKind", "PaymentNextAction", "PaymentStatus", "Scope", "described"]
+__all__ = [
+    "DisputeNextAction",
+    "DisputeStatus",
+    "ErrorCode",
+    "NextAction",
+    "PaymentKind",
+    "PaymentNextAction",
+    "PaymentStatus",
+    "RefundReason",
+    "RefundStatus",
+    "Scope",
+    "described",
+]
 
 
 def described(enum: type[Enum], description: str, values: Mapping[Any, str]) -> Any:
@@ -28,11 +42,15 @@ described(
         Scope.ACCOUNT_READ: "Read one's own payments, tips and purchases.",
         Scope.EARNINGS_READ: "Read what one earns as a creator: earnings, tips received, activity.",
         Scope.FINANCE_READ: "Read every account of the books. For the platform's finance staff alone.",
+        Scope.FINANCE_WRITE: "Refund, answer and write off for anybody. For the platform's finance staff alone.",
         Scope.CREATORS_WRITE: "Become a creator and change one's profile.",
         Scope.PRODUCTS_WRITE: "Offer, change and archive products.",
         Scope.TIPS_WRITE: "Give tips.",
         Scope.PURCHASES_WRITE: "Buy products.",
-        Scope.PAYMENTS_WRITE: "Confirm and cancel one's own payments.",
+        Scope.PAYMENTS_WRITE: "Confirm, cancel and capture one's own payments, and save payment methods.",
+        Scope.REFUNDS_WRITE: "Give back what one was paid as a creator.",
+        Scope.DISPUTES_WRITE: "Answer disputes over what one was paid as a creator.",
+        Scope.PAYOUTS_WRITE: "Open an account for payouts, ask for payouts and schedule them.",
     },
 )
 described(
@@ -62,6 +80,18 @@ described(
         ErrorCode.PAYMENT_IN_PROGRESS: "The provider is being asked about this payment. Wait for its status.",
         ErrorCode.PAYMENT_NOT_CONFIRMABLE: "The payment has gone too far to be confirmed.",
         ErrorCode.PAYMENT_NOT_CANCELABLE: "The payment has gone too far to be cancelled.",
+        ErrorCode.PAYMENT_NOT_CAPTURABLE: "The payment reserves nothing that could be captured.",
+        ErrorCode.CAPTURE_EXPIRED: "The reservation lapsed before it was captured. The payer has to pay anew.",
+        ErrorCode.PAYMENT_NOT_REFUNDABLE: "Nothing of the payment can be given back: see its status.",
+        ErrorCode.REFUND_TOO_LARGE: "More than what is left of the payment.",
+        ErrorCode.METHOD_NOT_SAVED: "The provider does not keep this method for later.",
+        ErrorCode.DISPUTE_CLOSED: "The dispute is decided, or evidence was handed in already.",
+        ErrorCode.DISPUTE_RESPONSE_LATE: "Evidence is no longer taken: the time for it is over.",
+        ErrorCode.NOTHING_TO_WRITE_OFF: "The creator owes nothing for this dispute.",
+        ErrorCode.INSUFFICIENT_BALANCE: "More than what is available.",
+        ErrorCode.PAYOUT_BELOW_MINIMUM: "Less than the smallest payout.",
+        ErrorCode.PAYOUT_ACCOUNT_NOT_READY: "The creator has no account to be paid out to: see `creatorOnboard`.",
+        ErrorCode.PROVIDER_UNSUPPORTED: "The payment provider of this server cannot do that.",
         ErrorCode.PROVIDER_UNAVAILABLE: "The payment provider did not take the request. Nothing was charged.",
         ErrorCode.LIMIT_EXCEEDED: "The operation is larger than this server allows.",
         ErrorCode.INTERNAL: "Something broke on our side. Quote `traceId` when reporting it.",
@@ -76,6 +106,7 @@ described(
         NextAction.RETRY_SAME_KEY: "Send the same request again, under the same key.",
         NextAction.USE_NEW_KEY: "Send the request under a new key.",
         NextAction.OTHER_METHOD: "Try another payment method.",
+        NextAction.ONBOARD: "Send the creator through `creatorOnboard`.",
         NextAction.WAIT: "Watch the status and try again.",
         NextAction.NONE: "Nothing that a client does will change this.",
     },
@@ -94,10 +125,14 @@ described(
         PaymentStatus.REQUIRES_ACTION: "Waits for the payer to authenticate; see `nextAction.url`.",
         PaymentStatus.PROCESSING: "Accepted by the provider; being settled.",
         PaymentStatus.AUTHORIZED: "Reserved on the payer's side; not captured.",
-        PaymentStatus.SUCCEEDED: "Captured and in the books. Final.",
+        PaymentStatus.SUCCEEDED: "Captured and in the books.",
         PaymentStatus.FAILED: "Declined. It can be confirmed again with another method.",
         PaymentStatus.CANCELED: "Cancelled; nothing was charged. Final.",
         PaymentStatus.RECONCILING: "The provider did not answer; what happened is being looked up.",
+        PaymentStatus.PARTIALLY_REFUNDED: "A part of what was captured went back to the payer.",
+        PaymentStatus.REFUNDED: "All that was captured went back to the payer.",
+        PaymentStatus.DISPUTED: "The payer's bank took it back for now; the dispute is open.",
+        PaymentStatus.CHARGED_BACK: "The payer's bank took it back and the dispute was lost.",
     },
 )
 described(
@@ -109,5 +144,46 @@ described(
         PaymentNextAction.OTHER_METHOD: "Confirm it with another payment method.",
         PaymentNextAction.WAIT: "Nothing; a change of status will come.",
         PaymentNextAction.NONE: "Nothing; it has ended.",
+    },
+)
+described(
+    RefundReason,
+    "Why money goes back.",
+    {
+        RefundReason.REQUESTED_BY_CUSTOMER: "The payer asked for it.",
+        RefundReason.DUPLICATE: "It was paid twice.",
+        RefundReason.FRAUDULENT: "Somebody else paid with the payer's card.",
+        RefundReason.OTHER: "Another reason; also that of a refund made at the provider itself.",
+    },
+)
+described(
+    RefundStatus,
+    "Where a refund stands.",
+    {
+        RefundStatus.CREATED: "Being handed to the provider.",
+        RefundStatus.RECONCILING: "The provider did not answer; what happened is being looked up.",
+        RefundStatus.PENDING: "Accepted by the provider; the money is on its way.",
+        RefundStatus.SUCCEEDED: "The payer has the money. It can still fail.",
+        RefundStatus.FAILED: "The money could not be given back; everybody has again what they had.",
+        RefundStatus.CANCELED: "Cancelled; nothing was given back.",
+    },
+)
+described(
+    DisputeStatus,
+    "Where a dispute stands.",
+    {
+        DisputeStatus.NEEDS_RESPONSE: "The money was taken back; evidence may change that.",
+        DisputeStatus.UNDER_REVIEW: "Evidence was handed in and is being looked at.",
+        DisputeStatus.LOST: "The payer's bank kept the money. It can still be won on appeal.",
+        DisputeStatus.WON: "The money came back.",
+    },
+)
+described(
+    DisputeNextAction,
+    "What the creator does next about a dispute.",
+    {
+        DisputeNextAction.ANSWER: "Give evidence, before `respondBy`.",
+        DisputeNextAction.WAIT: "Nothing; it is being decided, or evidence is on its way.",
+        DisputeNextAction.NONE: "Nothing; it is decided, or the time for evidence is over.",
     },
 )

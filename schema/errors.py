@@ -1,5 +1,7 @@
 """Expected failures as clients see them: part of every payload, never of the top-level errors."""
 
+from datetime import datetime
+
 import strawberry
 
 import core.money
@@ -40,7 +42,24 @@ class AmountOutOfRange(UserError):  # ruff: ignore[error-suffix-on-exception-nam
     maximum: Money = strawberry.field(description="The largest amount that can be charged at once.")
 
 
-ERROR_TYPES = (InputError, InsufficientStock, PaymentDeclined, AmountOutOfRange)
+@strawberry.type(description="More was to be given back than is left of a payment.")
+class RefundTooLarge(UserError):  # ruff: ignore[error-suffix-on-exception-name] - a type of the contract, not an exception
+    refundable: Money = strawberry.field(description="What is left of the payment.")
+
+
+@strawberry.type(description="Evidence came too late.")
+class DisputeResponseLate(UserError):  # ruff: ignore[error-suffix-on-exception-name] - a type of the contract, not an exception
+    respond_by: datetime = strawberry.field(description="Until when evidence was taken.")
+
+
+ERROR_TYPES = (
+    InputError,
+    InsufficientStock,
+    PaymentDeclined,
+    AmountOutOfRange,
+    RefundTooLarge,
+    DisputeResponseLate,
+)
 
 
 def user_error(refused: Refused) -> UserError:
@@ -56,6 +75,12 @@ def user_error(refused: Refused) -> UserError:
         return PaymentDeclined(
             code=code, message=message, path=path, next_action=action, decline_code=data["decline_code"]
         )
+    if code is ErrorCode.REFUND_TOO_LARGE:
+        refundable = Money.of(core.money.money(data["refundable"], data["currency"]))
+        return RefundTooLarge(code=code, message=message, path=path, next_action=action, refundable=refundable)
+    if code is ErrorCode.DISPUTE_RESPONSE_LATE:
+        until = datetime.fromisoformat(data["respondBy"])
+        return DisputeResponseLate(code=code, message=message, path=path, next_action=action, respond_by=until)
     if "minimum" in data:
         return AmountOutOfRange(
             code=code,

@@ -1,12 +1,13 @@
-"""Charging: a payment is confirmed, or cancelled, at its provider.
+"""Charging: a payment is confirmed, captured or cancelled at its provider.
 
 The call is written down before it is made and its answer after, each in a commit of its own. In between
 ``calling_until`` says that somebody is calling; once that has passed, whoever called is gone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -14,16 +15,22 @@ from uuid import UUID
 from core.clock import now
 from core.errors import ErrorCode, Refused, not_found
 from core.ids import uuid7
-from core.payments import PaymentStatus
+from core.money import Money
+from core.payments import CAPTURED_STATUSES, PaymentStatus
 from core.viewer import Viewer
 from models.database import Transaction
 from providers.payments import base
 from services.engine import Engine
-from services.payments import LOCK_PAYMENT, is_payer, read, reconcile_later
+from services.payments import LOCK_PAYMENT, is_payee, is_payer, read, reconcile_later
 from services.requests import Request, once
 
+_LOCK_PAID: Final = """
+    select p.*, c.user_id as creator_user_id from payments p join creators c on c.id = p.creator_id
+    where p.id = $1 for no key update of p
+"""
 _BEGIN_CALL: Final = """
-    update payments set attempt_id = $2, calling_until = $3, updated_at = $4 where id = $1 returning *
+    update payments set attempt_id = $2, calling_until = $3, updated_at = $4, capturing = $5, canceling = $6
+    where id = $1 returning *
 """
 # A repeat goes on with a call whose caller is gone, or that left no trace at the provider; one repeat at once.
 _RESUME_CALL: Final = """
@@ -32,11 +39,15 @@ _RESUME_CALL: Final = """
         and (calling_until is null or calling_until <= $4)
     returning *
 """
-_END_CALL: Final = "update payments set calling_until = $3 where id = $1 and attempt_id = $2"
+_END_CALL: Final = """
+    update payments set calling_until = $3, capturing = 0, canceling = false where id = $1 and attempt_id = $2
+"""
 _CONFIRMABLE: Final = (PaymentStatus.PENDING, PaymentStatus.FAILED, PaymentStatus.REQUIRES_ACTION)
 _CANCELABLE: Final = (*_CONFIRMABLE, PaymentStatus.AUTHORIZED)
 # A confirmation that reached the provider leaves its payment in another state than this.
 _LEFT_OPEN: Final = (PaymentStatus.PENDING,)
+_CAPTURABLE: Final = (PaymentStatus.AUTHORIZED,)
+_AT_REST: Final = {PaymentStatus.REQUIRES_ACTION, PaymentStatus.CANCELED, *CAPTURED_STATUSES}
 _LONGEST_RETURN_URL: Final = 2_000
 _AUTHENTICATION_LOOK_UP: Final = timedelta(minutes=1)
 _RAREST_LOOK_UP: Final = timedelta(days=1)
@@ -50,6 +61,7 @@ class Confirm:
     method: str
     return_url: str | None
     key: str
+    off_session: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +69,15 @@ class Cancel:
     """Cancel a payment that nothing was captured of."""
 
     payment_id: UUID
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """Capture a payment whose amount is reserved: all of it, or ``amount``, and then the rest is let go."""
+
+    payment_id: UUID
+    amount: Money | None
     key: str
 
 
@@ -76,6 +97,8 @@ async def confirm(engine: Engine, viewer: Viewer, command: Confirm) -> Answer:
     PAYMENT_DECLINED (beside the payment), PROVIDER_UNAVAILABLE, IDEMPOTENCY_KEY_REUSED.
     """
     body = {"payment": command.payment_id, "method": command.method, "return": command.return_url}
+    if command.off_session:
+        body["offSession"] = True
     request = Request.of(viewer, "paymentConfirm", command.key, body)
     if command.return_url is not None and not _is_web_address(command.return_url):
         raise Refused(
@@ -99,6 +122,7 @@ async def confirm(engine: Engine, viewer: Viewer, command: Confirm) -> Answer:
         provider_reference=row["provider_reference"],
         method=command.method,
         return_url=command.return_url,
+        off_session=command.off_session,
     )
     refusal: Refused | None = None
     try:
@@ -125,11 +149,94 @@ async def cancel(engine: Engine, viewer: Viewer, command: Cancel) -> Answer:
         command.payment_id,
         (_CANCELABLE, ErrorCode.PAYMENT_NOT_CANCELABLE, "cancelled"),
         resumable=_CANCELABLE,
+        lock=_lock_either_side,
+        canceling=True,
     )
     if row is None:
         return Answer(await read(engine, command.payment_id), replayed=True)
     refusal = await cancel_at_provider(engine, row)
     return Answer(await read(engine, command.payment_id), replayed, refusal)
+
+
+async def capture(engine: Engine, viewer: Viewer, command: Capture) -> Answer:
+    """Capture a payment whose amount is reserved, for the creator who is paid, or for an operator.
+
+    The answer shows it accepted; that it succeeded is settled from what the provider tells. Fee and tax are those
+    of the part that is captured.
+    Errors: NOT_FOUND, PAYMENT_IN_PROGRESS, PAYMENT_NOT_CAPTURABLE, CAPTURE_EXPIRED, AMOUNT_TOO_LARGE,
+    AMOUNT_TOO_SMALL, INPUT_INVALID (another currency), PROVIDER_UNSUPPORTED, PROVIDER_UNAVAILABLE,
+    IDEMPOTENCY_KEY_REUSED.
+    """
+    body = {
+        "payment": command.payment_id,
+        "amount": command.amount.minor if command.amount else None,
+        "currency": command.amount.currency.code if command.amount else None,
+    }
+    request = Request.of(viewer, "paymentCapture", command.key, body)
+    row, attempt_id, replayed = await _take_call(
+        engine,
+        viewer,
+        request,
+        command.payment_id,
+        (_CAPTURABLE, ErrorCode.PAYMENT_NOT_CAPTURABLE, "captured"),
+        resumable=_CAPTURABLE,
+        lock=_lock_paid,
+        capturing=partial(_captured_amount, engine, command.amount),
+    )
+    if row is None:
+        return Answer(await read(engine, command.payment_id), replayed=True)
+    call = base.CapturePayment(
+        idempotency_key=f"capture:{attempt_id}",
+        provider_reference=row["provider_reference"],
+        amount=int(row["capturing"]),
+        final=True,
+    )
+    refusal: Refused | None = None
+    try:
+        fact = await engine.provider.capture(call)
+    except base.ProviderError as error:
+        refusal = await _refused_by_provider(engine, row, error)
+    else:
+        await _take_answer(engine, fact)
+    engine.relay_wake()
+    return Answer(await read(engine, command.payment_id), replayed, refusal)
+
+
+def _captured_amount(engine: Engine, amount: Money | None, row: Any) -> int:
+    """Return how much of a reserved payment is to be captured, in minor units."""
+    reserved = int(row["authorized"])
+    if row["capture_before"] is not None and row["capture_before"] <= now():
+        raise _capture_expired()
+    if amount is None:
+        return reserved
+    if amount.currency.code != row["currency"]:
+        raise Refused(
+            ErrorCode.INPUT_INVALID,
+            f"The payment is in {row['currency']}. Send an amount of that currency.",
+            path=("amount", "currency"),
+        )
+    if amount.minor > reserved:
+        raise Refused(
+            ErrorCode.AMOUNT_TOO_LARGE,
+            "More than what is reserved cannot be captured. Send an amount up to that.",
+            path=("amount", "amount"),
+            data={"minimum": 1, "maximum": reserved, "currency": row["currency"]},
+        )
+    if amount.minor < reserved and base.Capability.PARTIAL_CAPTURE not in engine.provider.capabilities.features:
+        raise Refused(
+            ErrorCode.PROVIDER_UNSUPPORTED,
+            "This server's payment provider captures the whole amount only. Leave the amount out.",
+            path=("amount",),
+        )
+    return amount.minor
+
+
+def _capture_expired() -> Refused:
+    return Refused(
+        ErrorCode.CAPTURE_EXPIRED,
+        "The reservation lapsed before it was captured. Ask the payer to pay anew.",
+        path=("paymentId",),
+    )
 
 
 async def cancel_at_provider(engine: Engine, row: Any) -> Refused | None:
@@ -152,6 +259,9 @@ async def _take_call(
     may: tuple[Sequence[PaymentStatus], ErrorCode, str],
     *,
     resumable: Sequence[PaymentStatus],
+    lock: "Callable[[Transaction, Viewer, UUID], Awaitable[Any]] | None" = None,
+    capturing: Callable[[Any], int] = lambda _: 0,
+    canceling: bool = False,
 ) -> tuple[Any, UUID, bool]:
     """Begin a request's call, or take it over from a caller who is gone.
 
@@ -160,9 +270,10 @@ async def _take_call(
     begun: list[Any] = []
 
     async def begin(transaction: Transaction) -> dict[str, UUID]:
-        row = await _lock_own(transaction, viewer, payment_id)
+        row = await (lock or _lock_own)(transaction, viewer, payment_id)
         _ensure_may(row, *may)
-        begun.append(await _begin_call(engine, transaction, row))
+        amount = capturing(row)
+        begun.append(await _begin_call(engine, transaction, row, amount, canceling=canceling))
         return {"payment": payment_id, "attempt": begun[0]["attempt_id"]}
 
     outcome = await once(engine, request, begin)
@@ -178,10 +289,30 @@ async def _lock_own(transaction: Transaction, viewer: Viewer, payment_id: UUID) 
     return row
 
 
+async def _lock_paid(transaction: Transaction, viewer: Viewer, payment_id: UUID) -> Any:
+    """Lock a payment for the creator who is paid, or for an operator."""
+    row = await transaction.connection.fetchrow(_LOCK_PAID, payment_id)
+    if row is None or not is_payee(viewer, row):
+        raise not_found("payment", "paymentId")
+    return row
+
+
+async def _lock_either_side(transaction: Transaction, viewer: Viewer, payment_id: UUID) -> Any:
+    """Lock a payment for its payer; once it is reserved, the creator may let it go as well."""
+    row = await transaction.connection.fetchrow(_LOCK_PAID, payment_id)
+    if row is not None and is_payer(viewer, row):
+        return row
+    if row is None or not is_payee(viewer, row) or row["status"] != PaymentStatus.AUTHORIZED:
+        raise not_found("payment", "paymentId")
+    return row
+
+
 def _ensure_may(row: Any, allowed: Sequence[PaymentStatus], code: ErrorCode, verb: str) -> None:
     # While the payer authenticates, the time is only when to look it up: another card may be tried at once.
     in_call = row["calling_until"] is not None and row["calling_until"] > now()
-    in_call = in_call and row["status"] != PaymentStatus.REQUIRES_ACTION
+    # And what is reserved is looked up once that has lapsed, unless it is being captured or let go.
+    idle = row["status"] == PaymentStatus.AUTHORIZED and not (row["capturing"] or row["canceling"])
+    in_call = in_call and not idle and row["status"] not in _AT_REST
     if in_call or row["status"] in {PaymentStatus.CREATED, PaymentStatus.RECONCILING}:
         raise Refused(
             ErrorCode.PAYMENT_IN_PROGRESS,
@@ -197,10 +328,14 @@ def _ensure_may(row: Any, allowed: Sequence[PaymentStatus], code: ErrorCode, ver
         )
 
 
-async def _begin_call(engine: Engine, transaction: Transaction, row: Any) -> Any:
+async def _begin_call(
+    engine: Engine, transaction: Transaction, row: Any, capturing: int, *, canceling: bool
+) -> Any:
     """Take the call for an attempt of its own, and return the payment's row with it."""
     at = now()
-    return await transaction.connection.fetchrow(_BEGIN_CALL, row["id"], uuid7(), _until(engine, at), at)
+    return await transaction.connection.fetchrow(
+        _BEGIN_CALL, row["id"], uuid7(), _until(engine, at), at, capturing, canceling
+    )
 
 
 async def _resume_call(
@@ -257,16 +392,24 @@ def look_up_at(engine: Engine, fact: base.PaymentFact) -> datetime | None:
     return None
 
 
+async def settle_looked_up(engine: Engine, facts: Sequence[base.Fact]) -> None:
+    """Settle what a look-up of a payment brought: its own fact, and those of what belongs to it."""
+    own = next((fact for fact in facts if isinstance(fact, base.PaymentFact)), None)
+    await engine.settle(engine, facts, look_up_at=None if own is None else look_up_at(engine, own))
+
+
 async def _refused_by_provider(engine: Engine, row: Any, error: base.ProviderError) -> Refused | None:
     if error.ambiguous:
         await reconcile_later(engine, row["id"])
         return None
-    if error.fact is not None:
+    if isinstance(error.fact, base.PaymentFact):
         await engine.settle(engine, [error.fact], look_up_at=look_up_at(engine, error.fact))
     else:
         # Where the same key may be sent again the call stays open, so that a replay goes on with it.
         again = error.action in {base.ProviderAction.SAME_KEY, base.ProviderAction.LATER}
         await engine.database.writer.execute(_END_CALL, row["id"], row["attempt_id"], now() if again else None)
+    if error.code is base.ProviderErrorCode.EXPIRED:
+        return _capture_expired()
     if error.code is base.ProviderErrorCode.METHOD_INVALID:
         return Refused(
             ErrorCode.INPUT_INVALID,

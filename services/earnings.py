@@ -105,7 +105,7 @@ async def add_days(succeeded: Sequence[Change], *, on: Connection) -> None:
         row: Any = change.row
         moment = change.succeeded_at or now()
         total = totals[row["creator_id"], row["currency"], moment.astimezone(UTC).date(), row["kind"]]
-        total[0] += int(row["net"])
+        total[0] += change.captured_split.net
         total[1] += 1
     columns = list(zip(*((*key, *total) for key, total in totals.items()), strict=True))
     await on.execute(_ADD_DAYS, *columns)

@@ -9,8 +9,9 @@ from typing import Any, Protocol, TypeVar
 from core.batcher import Batcher
 from ledger import Accounts
 from models.database import Database
-from providers.payments.base import Fact, PaymentProvider
+from providers.payments.base import PaymentProvider
 from services.bus import Bus
+from services.fold import Told
 from services.guests import GuestTokens
 
 ItemT = TypeVar("ItemT")
@@ -18,10 +19,10 @@ ResultT = TypeVar("ResultT")
 
 
 class Settle(Protocol):
-    """Fold what the provider answered into the payments it speaks of; see ``services.settlement``."""
+    """Fold what the provider answered into the objects it speaks of; see ``services.settlement``."""
 
     def __call__(
-        self, engine: "Engine", facts: Sequence[Fact], *, look_up_at: datetime | None
+        self, engine: "Engine", facts: Sequence[Told], *, look_up_at: datetime | None = None
     ) -> Awaitable[None]: ...
 
 

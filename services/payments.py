@@ -13,7 +13,9 @@ import asyncpg
 
 from core.clock import now
 from core.payments import PaymentStatus
+from core.scopes import Scope
 from core.viewer import Viewer
+from ledger.chart import Split, refund_split
 from models.database import Connection, fetch_one
 from providers.payments import base
 from services.engine import Engine
@@ -24,9 +26,9 @@ CREATE_PAYMENT: Final = """
     payment as (
         insert into payments (id, kind, creator_id, payer_id, currency, gross, fixed_fee, fee, tax, net,
             fee_rule_id, maturity_delay_seconds, provider, status, sequence, authorized, captured, reconciling,
-            calling_until, created_at, updated_at)
+            calling_until, manual_capture, created_at, updated_at)
         select id, kind, creator_id, payer_id, currency, gross, fixed_fee, fee, tax, net, rule_id,
-            maturity_delay_seconds, provider, 'CREATED', 1, 0, 0, false, calling_until, at, at
+            maturity_delay_seconds, provider, 'CREATED', 1, 0, 0, false, calling_until, manual_capture, at, at
         from draft
         returning *
     ),
@@ -71,10 +73,10 @@ _WRITE_CHANGES: Final = """
         select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[],
             $7::timestamptz[], $8::numeric[], $9::numeric[], $10::text[], $11::text[], $12::bool[],
             $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::bool[],
-            $18::bool[])
+            $18::bool[], $20::timestamptz[], $21::bool[])
         as c (id, provider_reference, status, reason, sequence, provider_state, provider_state_at, authorized,
             captured, decline_code, action_url, reconciling, calling_until, succeeded_at, available_on, matures_at,
-            tells, in_activity)
+            tells, in_activity, capture_before, ends_call)
     ),
     payment as (
         update payments p set provider_reference = c.provider_reference, status = c.status, reason = c.reason,
@@ -82,6 +84,9 @@ _WRITE_CHANGES: Final = """
             authorized = c.authorized, captured = c.captured, decline_code = c.decline_code,
             action_url = c.action_url, reconciling = c.reconciling, calling_until = c.calling_until,
             succeeded_at = c.succeeded_at, available_on = c.available_on, matures_at = c.matures_at,
+            capture_before = c.capture_before,
+            capturing = case when c.ends_call then 0 else p.capturing end,
+            canceling = p.canceling and not c.ends_call,
             updated_at = $19
         from changed c where p.id = c.id
         returning p.id, p.sequence, p.status, p.reason, p.creator_id, c.tells, c.in_activity
@@ -105,26 +110,38 @@ class Change:
     succeeded_at: datetime | None = None
     available_on: datetime | None = None
     matures_at: datetime | None = None
+    ends_call: bool = False
 
     @property
     def tells(self) -> bool:
-        """Whether the status changed, so that an event is due."""
-        return bool(self.row["status"] != self.known.status or self.row["reason"] != self.known.reason)
+        """Whether the status changed, or how much was refunded, so that an event is due."""
+        return bool(
+            self.row["status"] != self.known.status
+            or self.row["reason"] != self.known.reason
+            or self.row["refunded"] != self.known.refunded
+        )
 
     @property
     def succeeded(self) -> bool:
-        """Whether the payment succeeds with this change."""
-        return self.known.status is PaymentStatus.SUCCEEDED and self.tells
+        """Whether the payment is captured with this change."""
+        captured = self.known.own_status is PaymentStatus.SUCCEEDED
+        return captured and Known.of(self.row).own_status is not PaymentStatus.SUCCEEDED
 
     @property
     def canceled(self) -> bool:
         """Whether the payment is cancelled with this change."""
-        return self.known.status is PaymentStatus.CANCELED and self.tells
+        return self.known.status is PaymentStatus.CANCELED and self.row["status"] != PaymentStatus.CANCELED
+
+    @property
+    def captured_split(self) -> Split:
+        """How what is captured divides."""
+        whole = Split(int(self.row["net"]), int(self.row["fee"]), int(self.row["tax"]))
+        return refund_split(whole, self.known.captured)
 
 
 async def write_changes(changes: Sequence[Change], *, on: Connection, at: datetime) -> None:
     """Write payments that are locked, with their events and what must leave, in one statement."""
-    columns: list[list[Any]] = [[] for _ in range(18)]
+    columns: list[list[Any]] = [[] for _ in range(20)]
     for change in changes:
         known = change.known
         values = (
@@ -146,13 +163,17 @@ async def write_changes(changes: Sequence[Change], *, on: Connection, at: dateti
             change.matures_at or change.row["matures_at"],
             change.tells,
             change.succeeded,
+            known.capture_before,
+            change.ends_call,
         )
         for column, value in zip(columns, values, strict=True):
             column.append(value)
-    await on.execute(_WRITE_CHANGES, *columns, at)
+    await on.execute(_WRITE_CHANGES, *columns[:18], at, *columns[18:])
 
 
-async def start(engine: Engine, payment_id: UUID, amount: int, currency: str, kind: str) -> Any:
+async def start(
+    engine: Engine, payment_id: UUID, amount: int, currency: str, kind: str, *, manual_capture: bool = False
+) -> Any:
     """Make a new payment known to the provider, after its own commit; return its row as it is then.
 
     Called again for the same payment it is the same call: the provider's key is the payment's id. What could
@@ -164,6 +185,7 @@ async def start(engine: Engine, payment_id: UUID, amount: int, currency: str, ki
         amount=amount,
         currency=currency,
         description=kind,
+        manual_capture=manual_capture,
     )
     try:
         fact = await engine.provider.create_payment(command)
@@ -204,8 +226,20 @@ async def resume(engine: Engine, payment_id: UUID, *, fresh: bool = False) -> An
     """
     row = await read(engine, payment_id)
     if row["status"] == PaymentStatus.CREATED and (fresh or row["calling_until"] <= now()):
-        return await start(engine, payment_id, int(row["gross"]), row["currency"], row["kind"])
+        return await start_again(engine, row)
     return row
+
+
+async def start_again(engine: Engine, row: Any) -> Any:
+    """Make a payment known to the provider of which nobody knows whether it is; the same call as the first."""
+    return await start(
+        engine,
+        row["id"],
+        int(row["gross"]),
+        row["currency"],
+        row["kind"],
+        manual_capture=row["manual_capture"],
+    )
 
 
 async def by_id(engine: Engine, ids: Sequence[UUID]) -> list[Any]:
@@ -234,11 +268,69 @@ async def read(engine: Engine, payment_id: UUID) -> Any:
     return await engine.database.reader.fetchrow(_READ_PAYMENT, payment_id)
 
 
+@dataclass(frozen=True, slots=True)
+class Amounts:
+    """What became of a payment's amount so far, in minor units; ``pending`` is what a call under way asks for.
+
+    ``authorized`` is reserved and neither captured nor let go, ``captured`` was taken in, whatever went back
+    since, ``refunded`` went back, ``canceled`` will not be taken any more.
+    """
+
+    authorized: int = 0
+    authorized_pending: int = 0
+    captured: int = 0
+    captured_pending: int = 0
+    refunded: int = 0
+    refunded_pending: int = 0
+    canceled: int = 0
+    canceled_pending: int = 0
+
+
+def amounts(row: Any) -> Amounts:
+    """Return what became of a payment's amount so far."""
+    gross, manual, state = int(row["gross"]), row["manual_capture"], row["provider_state"]
+    if state == base.ProviderState.SUCCEEDED:
+        captured = int(row["captured"])
+        return Amounts(
+            captured=captured,
+            refunded=int(row["refunded"]),
+            refunded_pending=int(row["refund_pending"]),
+            canceled=gross - captured,
+        )
+    if state == base.ProviderState.CANCELED:
+        return Amounts(canceled=gross)
+    if state == base.ProviderState.AUTHORIZED:
+        capturing = int(row["capturing"])
+        reserved = int(row["authorized"])
+        letting_go = reserved - capturing if capturing or row["canceling"] else 0
+        return Amounts(
+            authorized=reserved - capturing - letting_go,
+            captured_pending=capturing,
+            canceled_pending=letting_go,
+        )
+    under_way = {PaymentStatus.PROCESSING, PaymentStatus.REQUIRES_ACTION, PaymentStatus.RECONCILING}
+    if PaymentStatus(row["status"]) not in under_way:
+        return Amounts()
+    if manual and not int(row["authorized"]):
+        return Amounts(authorized_pending=gross)
+    return Amounts(captured_pending=int(row["capturing"]) or gross)
+
+
 def is_payer(viewer: Viewer, row: Any) -> bool:
     """Return whether a payment is the viewer's own: they pay it, or they hold its token."""
     if viewer.payment_id is not None:
         return bool(viewer.payment_id == row["id"])
     return viewer.user_id is not None and row["payer_id"] == viewer.user_id
+
+
+def is_payee(viewer: Viewer, row: Any) -> bool:
+    """Return whether a viewer acts for the creator who is paid: that creator, or an operator.
+
+    ``row`` has the creator's user as ``creator_user_id``.
+    """
+    if viewer.user_id is None:
+        return False
+    return row["creator_user_id"] == viewer.user_id or viewer.may(Scope.FINANCE_WRITE)
 
 
 async def reconcile_later(engine: Engine, payment_id: UUID) -> None:

@@ -23,7 +23,7 @@ from services.requests import Request, once
 _RESERVE: Final = """
     update products set stock = stock - 1, updated_at = $2
     where id = $1 and state = 'active' and (stock is null or stock > 0)
-    returning creator_id, title, price, currency, stock is not null as limited
+    returning creator_id, title, price, currency, manual_capture, stock is not null as limited
 """
 _SELLER: Final = """
     select c.id, c.user_id, c.state, s.* from creators c
@@ -35,7 +35,7 @@ _BUY: Final = f"""
         select $1::uuid as id, 'purchase' as kind, $2::uuid as creator_id, $3::uuid as payer_id, $4 as currency,
             $5::numeric as gross, $6::numeric as fixed_fee, $7::numeric as fee, $8::numeric as tax,
             $9::numeric as net, $10::uuid as rule_id, $11::int as maturity_delay_seconds, $12 as provider,
-            $13::timestamptz as calling_until, $14::timestamptz as at
+            $13::timestamptz as calling_until, $14::timestamptz as at, $19::boolean as manual_capture
     ),
     {payments.CREATE_PAYMENT}
     insert into purchases (id, payment_id, product_id, creator_id, buyer_id, title, stock_reserved, created_at)
@@ -125,6 +125,7 @@ async def buy(engine: Engine, viewer: Viewer, command: Buy) -> Bought:
             command.product_id,
             product["title"],
             product["limited"],
+            product["manual_capture"],
         )
         return {"purchase": purchase_id, "payment": payment_id}
 

@@ -1,61 +1,103 @@
 """Settlement: what the provider told becomes status, events, stock and ledger movements, in one transaction.
 
-Everybody who learns something of a payment comes here: the inbox's workers with batches of webhooks, the API
-with a provider's answer, the sweeper with what it looked up. Locks are taken in the order of ``models.locks``
-and the ledger is posted last.
+Everybody who learns something of a payment, a refund, a dispute or a payout comes here: the inbox's workers with
+batches of webhooks, the API with a provider's answer, the sweeper with what it looked up. Locks are taken in the
+order of ``models.locks`` and the ledger is posted last.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+import asyncpg
+
 import ledger
 from core.clock import now
-from core.payments import PaymentKind
-from ledger import chart
+from core.payments import CAPTURED_STATUSES, PaymentKind
+from ledger import AccountKind, chart
 from models.database import Connection, Transaction
 from models.locks import LOCK_PAYMENTS
-from providers.payments.base import ChargeFact, Fact, PaymentFact, ProviderState
-from services import earnings, payments, purchases
+from providers.payments.base import (
+    AccountFact,
+    ChargeFact,
+    DisputeFact,
+    PaymentFact,
+    PayoutFact,
+    ProviderState,
+    RefundFact,
+    TransferFact,
+)
+from services import earnings, payments, payout_accounts, payouts, purchases, returns
 from services.engine import Engine
-from services.fold import Contradiction, Known, fold
+from services.fold import Contradiction, Decided, Known, ReturnFact, Told, Unanswered, fold
 from services.payments import Change
+from services.returns import ReturnsChange
 
 _UNFINISHED: Final = (ProviderState.PROCESSING, ProviderState.REQUIRES_ACTION)
 _LOOK_UP_AFTER: Final = timedelta(minutes=1)
+
+
+_RAREST_LOOK_UP: Final = timedelta(days=1)
+_ATTEMPTS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class GaveBack:
+    """A refund or a dispute that gave money back to a creator, who may owe nothing any more."""
+
+    by: UUID
+    creator_id: UUID
+    asset: str
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
     """What came of a batch. ``drafts`` are still to be posted, as the last thing the transaction does.
 
-    ``unknown`` are payments nobody here knows, ``contradictions`` those told what cannot be true of them; both
-    were left as they were.
+    ``unknown`` are payments and payouts nobody here knows, ``contradictions`` those told what cannot be true of
+    them; both were left as they were.
     """
 
     drafts: tuple[chart.Draft, ...]
     unknown: frozenset[UUID]
     contradictions: dict[UUID, str]
+    gave_back: tuple[GaveBack, ...] = ()
 
 
 class LedgerRefusedError(Exception):
     """The ledger refused what a provider reported as done: books and provider disagree."""
 
 
-async def settle(engine: Engine, facts: Sequence[Fact], *, look_up_at: datetime | None = None) -> None:
+def subject_of(fact: Told) -> UUID:
+    """Return the id of our object that is locked for a fact: the payment's, the payout's or the creator's."""
+    if isinstance(fact, (RefundFact, DisputeFact, Decided, Unanswered)):
+        return fact.payment
+    return fact.reference
+
+
+async def settle(engine: Engine, facts: Sequence[Told], *, look_up_at: datetime | None = None) -> None:
     """Settle what a provider answered, in a transaction of its own.
 
     It ends the call that was under way: ``look_up_at`` is when the sweeper asks again, None is never. Raises
     ``Contradiction`` and ``LedgerRefusedError``; then nothing was written.
     """
+    for _ in range(_ATTEMPTS - 1):
+        # What gives money back posts in more than one call, and so takes accounts in more than one order.
+        with suppress(asyncpg.DeadlockDetectedError):
+            return await _settle(engine, facts, look_up_at)
+    return await _settle(engine, facts, look_up_at)
+
+
+async def _settle(engine: Engine, facts: Sequence[Told], look_up_at: datetime | None) -> None:
     async with engine.database.transaction() as transaction:
         settled = await settle_batch(transaction, facts, answered=True, look_up_at=look_up_at)
         if settled.contradictions:
             raise Contradiction(next(iter(settled.contradictions.values())))
-        await post(engine, transaction.connection, settled.drafts)
+        await post(engine, transaction.connection, settled.drafts, settled.gave_back)
     engine.relay_wake()
 
 
@@ -79,58 +121,170 @@ async def abandon(engine: Engine, payment_id: UUID) -> None:
 
 async def settle_batch(
     transaction: Transaction,
-    facts: Sequence[Fact],
+    facts: Sequence[Told],
     *,
     answered: bool = False,
     look_up_at: datetime | None = None,
 ) -> Settled:
-    """Settle the facts of any number of payments in the caller's transaction, in a fixed number of statements.
+    """Settle the facts of any number of objects in the caller's transaction, in a fixed number of statements.
 
     All but the ledger: the caller writes its own rows and then posts the drafts. ``answered``: the facts answer
     a question of ours, so that a call under way, or a search, has ended.
     """
-    connection = transaction.connection
-    told: defaultdict[UUID, list[Fact]] = defaultdict(list)
+    sorted_facts = _Sorted()
     for fact in facts:
-        told[fact.reference].append(fact)
-    rows = await connection.fetch(LOCK_PAYMENTS, list(told))
+        sorted_facts.add(fact)
     at = now()
+    settled = await _settle_payments(
+        transaction, sorted_facts.of_payments, at, answered=answered, look_up_at=look_up_at
+    )
+    if not sorted_facts.of_payouts and not sorted_facts.of_accounts:
+        return settled
+    paid_out = await payouts.settle_facts(transaction, sorted_facts.of_payouts, at)
+    accounts = await payout_accounts.settle_facts(transaction, sorted_facts.of_accounts, at)
+    return Settled(
+        (*settled.drafts, *paid_out.drafts),
+        settled.unknown | paid_out.unknown | accounts.unknown,
+        {**settled.contradictions, **paid_out.contradictions, **accounts.contradictions},
+        settled.gave_back,
+    )
+
+
+@dataclass(slots=True)
+class _Sorted:
+    """Facts by what they are about."""
+
+    of_payments: defaultdict[UUID, list[PaymentFact | ChargeFact | ReturnFact]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    of_payouts: list[TransferFact | PayoutFact] = field(default_factory=list)
+    of_accounts: list[AccountFact] = field(default_factory=list)
+
+    def add(self, fact: Told) -> None:
+        match fact:
+            case TransferFact() | PayoutFact():
+                self.of_payouts.append(fact)
+            case AccountFact():
+                self.of_accounts.append(fact)
+            case _:
+                self.of_payments[subject_of(fact)].append(fact)
+
+
+async def _settle_payments(
+    transaction: Transaction,
+    told: dict[UUID, list[PaymentFact | ChargeFact | ReturnFact]],
+    at: datetime,
+    *,
+    answered: bool,
+    look_up_at: datetime | None,
+) -> Settled:
+    if not told:
+        return Settled((), frozenset(), {})
+    connection = transaction.connection
+    rows = await connection.fetch(LOCK_PAYMENTS, list(told))
+    with_returns = [row["id"] for row in rows if row["returns"] or any(map(_is_return, told[row["id"]]))]
+    held = await returns.load(with_returns, on=connection) if with_returns else {}
     changes: list[Change] = []
     charges: list[tuple[Any, ChargeFact]] = []
+    returned: list[ReturnsChange] = []
     contradictions: dict[UUID, str] = {}
     for row in rows:
+        about = told[row["id"]]
         try:
-            change = _fold_all(row, told[row["id"]], at, answered=answered, look_up_at=look_up_at)
+            change, back = _fold_all(row, about, held.get(row["id"]), at, answered=answered, look_up_at=look_up_at)
         except Contradiction as contradiction:
             contradictions[row["id"]] = str(contradiction)
             continue
         if change is not None:
             changes.append(change)
-        charges.extend((row, fact) for fact in told[row["id"]] if isinstance(fact, ChargeFact))
+        if back is not None:
+            returned.append(back)
+        charges.extend((row, fact) for fact in about if isinstance(fact, ChargeFact))
     if changes:
         await payments.write_changes(changes, on=connection, at=at)
+    if returned:
+        await returns.write(returned, on=connection, at=at)
     drafts = await _follow(connection, changes, charges, at)
+    gave_back = tuple(
+        GaveBack(by, back.row["creator_id"], back.row["currency"]) for back in returned for by in back.gave_back
+    )
     unknown = frozenset(told) - {row["id"] for row in rows}
-    return Settled(drafts, unknown, contradictions)
+    return Settled(
+        (*drafts, *(draft for back in returned for draft in back.drafts)), unknown, contradictions, gave_back
+    )
+
+
+def _is_return(fact: Any) -> bool:
+    return isinstance(fact, (RefundFact, DisputeFact, Decided, Unanswered))
 
 
 def _fold_all(
-    row: Any, facts: Iterable[Fact], at: datetime, *, answered: bool, look_up_at: datetime | None
-) -> Change | None:
-    """Return what a locked payment becomes, or None when it stays as it is."""
-    before = known = Known.of(row)
+    row: Any,
+    facts: Sequence[PaymentFact | ChargeFact | ReturnFact],
+    held: returns.Held | None,
+    at: datetime,
+    *,
+    answered: bool,
+    look_up_at: datetime | None,
+) -> tuple[Change | None, ReturnsChange | None]:
+    """Return what a locked payment becomes, with its refunds and disputes; None for what stays as it is."""
+    of_returns: list[ReturnFact] = []
+    own: list[PaymentFact | ChargeFact] = []
+    for fact in facts:
+        if isinstance(fact, (PaymentFact, ChargeFact)):
+            own.append(fact)
+        else:
+            of_returns.append(fact)
+    known, tied, available_on = _fold_own(row, own)
+    if answered and own:
+        known = replace(known, reconciling=False)
+    back = None
+    if held is not None:
+        back = returns.fold_all(row, known, held, of_returns, at)
+        known = replace(known, refunded=back.refunded, dispute=back.dispute)
+        if not back.refunds and not back.disputes:
+            back = None
+    change = _change(
+        row, known, available_on, at, tied=tied, answered=answered and bool(own), look_up_at=look_up_at
+    )
+    if (
+        of_returns
+        and known.own_status not in CAPTURED_STATUSES
+        and (change is None or change.calling_until is None)
+    ):
+        # Money cannot go back that was never taken: what is missing here is asked for.
+        change = replace(change or Change(row, known), calling_until=at)
+    return change, back
+
+
+def _fold_own(row: Any, facts: Iterable[PaymentFact | ChargeFact]) -> tuple[Known, bool, datetime | None]:
+    known = Known.of(row)
     tied = False
     available_on = row["available_on"]
     for fact in facts:
         if isinstance(fact, PaymentFact):
             known, tie = fold(known, fact)
             tied = tied or tie
-        else:
-            if fact.currency != known.currency or fact.gross != known.gross:
-                raise Contradiction("The provider charged another amount or currency than the payment's.")
-            available_on = fact.available_on
-    if answered:
-        known = replace(known, reconciling=False)
+            continue
+        whole = fact.gross <= known.gross if known.manual_capture else fact.gross == known.gross
+        if fact.currency != known.currency or not whole:
+            raise Contradiction("The provider charged another amount or currency than the payment's.")
+        available_on = fact.available_on
+    return known, tied, available_on
+
+
+def _change(
+    row: Any,
+    known: Known,
+    available_on: datetime | None,
+    at: datetime,
+    *,
+    tied: bool,
+    answered: bool,
+    look_up_at: datetime | None,
+) -> Change | None:
+    """Return what a payment becomes with what is known of it now, or None when it stays as it is."""
+    before = Known.of(row)
     calling_until = look_up_at if answered else row["calling_until"]
     if known.state is ProviderState.REQUIRES_METHOD and before.state is ProviderState.REQUIRES_ACTION:
         # The payer did not authenticate: there is nothing left to look up, and another method may be tried.
@@ -141,12 +295,20 @@ def _fold_all(
         known = replace(known, reconciling=False)
         if known.captured and succeeded_at is None:
             succeeded_at = known.at
+        if succeeded_at is not None and available_on is None:
+            # Without the provider's charge the earning would wait for ever: it is asked for, if nobody tells it.
+            first = row["succeeded_at"] is None or row["calling_until"] is None or answered
+            patience = min(max(_LOOK_UP_AFTER, (at - succeeded_at) / 2), _RAREST_LOOK_UP)
+            calling_until = at + patience if first else row["calling_until"]
     elif tied:
         # Two states for one instant: only the provider knows which came last, so it is asked at once.
         calling_until = at
     if calling_until is None and known.state in _UNFINISHED:
         # Whoever told it, what is not finished is looked up one day: its last event may be lost.
         calling_until = row["calling_until"] or at + _LOOK_UP_AFTER
+    if calling_until is None and known.state is ProviderState.AUTHORIZED and known.capture_before is not None:
+        # Nobody has to tell that a reservation has lapsed.
+        calling_until = max(known.capture_before, at) + _LOOK_UP_AFTER
     matures_at = row["matures_at"]
     if matures_at is None and succeeded_at is not None and available_on is not None:
         delay = timedelta(seconds=row["maturity_delay_seconds"])
@@ -157,9 +319,11 @@ def _fold_all(
         row["available_on"],
         row["matures_at"],
     )
-    if known == before and same:
+    # A call that was answered captures and cancels no longer, unless what it captures is still being processed.
+    ends_call = answered and known.state is not ProviderState.PROCESSING
+    if known == before and same and not (ends_call and (row["capturing"] or row["canceling"])):
         return None
-    return Change(row, known, calling_until, succeeded_at, available_on, matures_at)
+    return Change(row, known, calling_until, succeeded_at, available_on, matures_at, ends_call=ends_call)
 
 
 async def _follow(
@@ -183,9 +347,9 @@ async def _follow(
             creator_id=change.row["creator_id"],
             provider=change.row["provider"],
             asset=change.row["currency"],
-            net=int(change.row["net"]),
-            fee=int(change.row["fee"]),
-            tax=int(change.row["tax"]),
+            net=change.captured_split.net,
+            fee=change.captured_split.fee,
+            tax=change.captured_split.tax,
             effective_at=change.succeeded_at or at,
         )
         for change in succeeded
@@ -205,12 +369,45 @@ async def _follow(
     return tuple(drafts)
 
 
-async def post(engine: Engine, connection: Connection, drafts: Sequence[chart.Draft]) -> None:
+async def post(
+    engine: Engine, connection: Connection, drafts: Sequence[chart.Draft], gave_back: Sequence[GaveBack] = ()
+) -> None:
     """Post what has happened; the last thing a transaction does. Raises ``LedgerRefusedError``."""
+    wave: list[chart.Draft] = []
+    keys: set[str] = set()
+    for draft in drafts:
+        if draft.undoes in keys:
+            # What is undone has to be there first.
+            await _post(engine, connection, wave)
+            wave, keys = [], set()
+        wave.append(draft)
+        keys.add(draft.key)
+    await _post(engine, connection, wave)
+    if gave_back:
+        await _let_go_of_paid_debts(engine, connection, gave_back)
+
+
+async def _post(engine: Engine, connection: Connection, drafts: Sequence[chart.Draft]) -> None:
     if not drafts:
         return
-    groups = await engine.accounts.groups(drafts)
+    groups = await engine.accounts.groups(drafts, on=connection)
     outcomes = await ledger.post(groups, on=connection)
     for draft, outcome in zip(drafts, outcomes, strict=True):
         if isinstance(outcome, ledger.Refused):
             raise LedgerRefusedError(f"{draft.key}: {outcome.code}")
+
+
+async def _let_go_of_paid_debts(engine: Engine, connection: Connection, gave_back: Sequence[GaveBack]) -> None:
+    """Make available what stands above zero of debts that turned out to be none."""
+    specs = [chart.creator(AccountKind.OWED, back.asset, back.creator_id) for back in gave_back]
+    ids = await ledger.find(specs, on=connection)
+    balances = await ledger.balances(list(set(ids.values())), on=connection)
+    drafts = []
+    for back, spec in zip(gave_back, specs, strict=True):
+        over = balances[ids[spec]].posted if spec in ids else 0
+        if over > 0:
+            drafts.append(
+                chart.overpaid_debt(returned_by=back.by, creator_id=back.creator_id, asset=back.asset, amount=over)
+            )
+            del ids[spec]  # once is enough, whichever of several gave it back
+    await _post(engine, connection, drafts)

@@ -13,7 +13,7 @@ import structlog
 from core.clock import now
 from core.payments import PaymentStatus
 from models.database import DATABASE_ERRORS
-from providers.payments.base import ProviderError
+from providers.payments.base import ProviderError, Subject
 from services import charging, payments
 from services.engine import Engine
 from services.settlement import abandon
@@ -78,15 +78,15 @@ async def _each(engine: Engine, rows: Sequence[Any], step: Callable[[Engine, Any
 
 async def _look_up(engine: Engine, row: Any) -> None:
     if row["provider_reference"] is None:
-        fact = await engine.provider.find(row["id"])
+        facts = await engine.provider.find(Subject.PAYMENT, row["id"])
     else:
-        fact = await engine.provider.fetch(row["provider_reference"])
-    if fact is not None:
+        facts = await engine.provider.fetch(Subject.PAYMENT, row["provider_reference"])
+    if facts:
         # Nothing happened and the payer may try again, or it goes on, or this is how it ended.
-        await engine.settle(engine, [fact], look_up_at=charging.look_up_at(engine, fact))
+        await charging.settle_looked_up(engine, facts)
         return
     if row["provider_reference"] is None and now() - row["created_at"] < _RESEND_WITHIN:
-        await payments.start(engine, row["id"], int(row["gross"]), row["currency"], row["kind"])
+        await payments.start_again(engine, row)
         return
     if row["provider_reference"] is None:
         await abandon(engine, row["id"])

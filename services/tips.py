@@ -69,7 +69,7 @@ _SEND: Final = f"""
         select j.payment_id as id, 'tip' as kind, j.creator_id, j.payer_id, j.currency, j.gross,
             j.fixed as fixed_fee, j.fee, j.tax,
             j.net, j.rule_id, j.maturity_delay_seconds, $14 as provider, $15::timestamptz as calling_until,
-            $12::timestamptz as at, j.tip_id, j.message
+            false as manual_capture, $12::timestamptz as at, j.tip_id, j.message
         from judged j join request r using (principal, key)
         where j.refusal is null
     ),

@@ -43,16 +43,25 @@ def refund(
     provider: str,
     asset: str,
     returns: Sequence[Return],
+    beyond: int = 0,
     effective_at: datetime | None = None,
 ) -> Draft:
     """Return the group of a refund that the provider accepted.
 
-    One return, or in an order split over several creators one for each of them that it concerns; their sum is
-    what the payer gets back.
+    One return, or in an order split over several creators one for each of them that it concerns; with ``beyond``
+    their sum is what the payer gets back. ``beyond``, in the asset's smallest unit, is what a provider gave back
+    although a dispute had taken it already: nobody earned that any more, so the platform bears it.
     """
     return Draft.of(
         _key(refund),
         *return_lines(returns, provider=provider, asset=asset, event="refund", reference=refund),
+        Line(
+            platform(AccountKind.CHARGEBACKS, asset),
+            with_provider(AccountKind.CLEARING, asset, provider),
+            beyond,
+            "refund.beyond",
+            refund,
+        ),
         effective_at=effective_at,
     )
 

@@ -38,8 +38,8 @@ alter table public.refunds
     add constraint refund_reason_is_known check (reason in (
         'REQUESTED_BY_CUSTOMER', 'DUPLICATE', 'FRAUDULENT', 'OTHER')),
     add constraint refund_divides_once_accepted check (
-        (accepted_at is null) = (net is null)
-        and (accepted_at is null or net + fee + tax = amount and net >= 0 and fee >= 0 and tax >= 0
+        (accepted_at is null or net is not null)
+        and (net is null or net + fee + tax <= amount and net >= 0 and fee >= 0 and tax >= 0
             and from_reserve between 0 and net and taken_from in ('pending', 'available'))),
     add constraint refund_reference_is_unique unique (provider, provider_reference),
     add constraint refund_currency_is_declared foreign key (currency) references ledger.asset (code);

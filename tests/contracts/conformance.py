@@ -4,7 +4,7 @@ Each check gets an adapter and the names its test methods go by, and makes payme
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -16,12 +16,14 @@ from providers.payments.base import (
     CancelPayment,
     ConfirmPayment,
     CreatePayment,
+    Fact,
     PaymentFact,
     PaymentProvider,
     ProviderAction,
     ProviderError,
     ProviderErrorCode,
     ProviderState,
+    Subject,
 )
 
 
@@ -63,6 +65,16 @@ async def refusal(call: Awaitable[object]) -> ProviderError:
     return caught.value
 
 
+def first(facts: Sequence[Fact]) -> PaymentFact:
+    """Return the payment that a look-up of it tells of before all else."""
+    assert isinstance(facts[0], PaymentFact)
+    return facts[0]
+
+
+async def fetched(provider: PaymentProvider, payment: PaymentFact) -> PaymentFact:
+    return first(await provider.fetch(Subject.PAYMENT, payment.provider_reference))
+
+
 async def created_payment_requires_a_method(provider: PaymentProvider, methods: Methods) -> None:
     command = creation()
     payment = await provider.create_payment(command)
@@ -88,7 +100,7 @@ async def creating_with_the_same_key_and_another_amount_is_refused(
     error = await refusal(provider.create_payment(replace(command, amount=command.amount + 1)))
     assert (error.code, error.action) == (ProviderErrorCode.MISCONFIGURED, ProviderAction.NEVER)
     assert not error.ambiguous
-    assert (await provider.fetch(payment.provider_reference)).amount == command.amount
+    assert (await fetched(provider, payment)).amount == command.amount
 
 
 async def undeclared_currency_and_amounts_are_refused_and_nothing_is_made(
@@ -98,7 +110,7 @@ async def undeclared_currency_and_amounts_are_refused_and_nothing_is_made(
     undeclared = replace(creation(), currency="XXX")
     for command in (undeclared, creation(smallest - 1), creation(largest + 1)):
         assert (await refusal(provider.create_payment(command))).code is ProviderErrorCode.UNSUPPORTED
-        assert await provider.find(command.reference) is None
+        assert await provider.find(Subject.PAYMENT, command.reference) == ()
     for amount in (smallest, largest):
         assert (await provider.create_payment(creation(amount))).amount == amount
 
@@ -108,11 +120,11 @@ async def undeclared_commands_are_refused(provider: PaymentProvider, methods: Me
     if base.Capability.MANUAL_CAPTURE not in features:
         manual = replace(creation(), manual_capture=True)
         assert (await refusal(provider.create_payment(manual))).code is ProviderErrorCode.UNSUPPORTED
-        assert await provider.find(manual.reference) is None
+        assert await provider.find(Subject.PAYMENT, manual.reference) == ()
         capture = base.CapturePayment("key", "payment", 1)
         assert (await refusal(provider.capture(capture))).code is ProviderErrorCode.UNSUPPORTED
     if base.Capability.REFUND not in features:
-        refund = base.Refund("key", uuid7(), "payment", 1, "requested")
+        refund = base.Refund("key", uuid7(), "payment", 1, base.RefundReason.OTHER)
         assert (await refusal(provider.refund(refund))).code is ProviderErrorCode.UNSUPPORTED
     if base.Capability.PAYOUTS not in features:
         payout = base.Payout("key", uuid7(), "account", 1, "USD")
@@ -125,8 +137,8 @@ async def confirmed_payment_succeeds_in_full(provider: PaymentProvider, methods:
     assert charged.state is ProviderState.SUCCEEDED
     assert charged.captured == charged.amount == 1250
     assert charged.at > payment.at
-    assert await provider.fetch(payment.provider_reference) == charged
-    assert await provider.find(payment.reference) == charged
+    assert await fetched(provider, payment) == charged
+    assert first(await provider.find(Subject.PAYMENT, payment.reference)) == charged
 
 
 async def confirming_again_with_the_same_key_answers_the_same(provider: PaymentProvider, methods: Methods) -> None:
@@ -156,7 +168,7 @@ async def each_decline_has_its_code_and_leaves_the_payment_open(
         assert charged.state is ProviderState.SUCCEEDED
         late = await refusal(provider.confirm_payment(command))
         assert (late.code, late.fact) == (code, error.fact)
-        assert await provider.fetch(payment.provider_reference) == charged
+        assert await fetched(provider, payment) == charged
 
 
 async def unknown_method_is_invalid_and_changes_nothing(provider: PaymentProvider, methods: Methods) -> None:
@@ -164,7 +176,7 @@ async def unknown_method_is_invalid_and_changes_nothing(provider: PaymentProvide
     error = await refusal(provider.confirm_payment(confirmation(payment, methods.unknown)))
     assert (error.code, error.action) == (ProviderErrorCode.METHOD_INVALID, ProviderAction.OTHER_METHOD)
     assert methods.unknown not in str(error)
-    assert await provider.fetch(payment.provider_reference) == payment
+    assert await fetched(provider, payment) == payment
 
 
 async def confirming_a_finished_payment_with_a_new_key_conflicts(
@@ -179,7 +191,7 @@ async def confirming_a_finished_payment_with_a_new_key_conflicts(
     canceled = await provider.cancel(cancellation(payment))
     error = await refusal(provider.confirm_payment(confirmation(payment, methods.succeeds)))
     assert (error.code, error.fact) == (ProviderErrorCode.STATE_CONFLICT, canceled)
-    assert (await provider.fetch(payment.provider_reference)).captured == 0
+    assert (await fetched(provider, payment)).captured == 0
 
 
 async def two_confirmations_at_once_charge_once(provider: PaymentProvider, methods: Methods) -> None:
@@ -203,7 +215,7 @@ async def confirming_and_canceling_at_once_has_one_winner(provider: PaymentProvi
             return_exceptions=True,
         )
         facts = [outcome for outcome in outcomes if isinstance(outcome, PaymentFact)]
-        assert facts == [await provider.fetch(payment.provider_reference)]
+        assert facts == [await fetched(provider, payment)]
 
 
 async def canceled_payment_stays_canceled(provider: PaymentProvider, methods: Methods) -> None:
@@ -219,7 +231,7 @@ async def canceling_a_charged_payment_conflicts(provider: PaymentProvider, metho
     charged = await provider.confirm_payment(confirmation(payment, methods.succeeds))
     error = await refusal(provider.cancel(cancellation(payment)))
     assert (error.code, error.fact) == (ProviderErrorCode.STATE_CONFLICT, charged)
-    assert await provider.fetch(payment.provider_reference) == charged
+    assert await fetched(provider, payment) == charged
 
 
 async def a_key_used_for_another_payment_is_refused(provider: PaymentProvider, methods: Methods) -> None:
@@ -228,7 +240,7 @@ async def a_key_used_for_another_payment_is_refused(provider: PaymentProvider, m
     await provider.confirm_payment(command)
     other = replace(command, provider_reference=second.provider_reference)
     assert (await refusal(provider.confirm_payment(other))).code is ProviderErrorCode.MISCONFIGURED
-    assert await provider.fetch(second.provider_reference) == second
+    assert await fetched(provider, second) == second
 
 
 async def authentication_asks_the_payer_to_act(provider: PaymentProvider, methods: Methods) -> None:
@@ -244,14 +256,14 @@ async def authentication_asks_the_payer_to_act(provider: PaymentProvider, method
 async def unknown_payments_are_not_found(provider: PaymentProvider, methods: Methods) -> None:
     missing = methods.unknown_payment
     calls = (
-        provider.fetch(missing),
+        provider.fetch(Subject.PAYMENT, missing),
         provider.confirm_payment(ConfirmPayment(f"key:{uuid7()}", missing, methods.succeeds)),
         provider.cancel(CancelPayment(f"key:{uuid7()}", missing)),
     )
     for call in calls:
         error = await refusal(call)
         assert (error.code, error.ambiguous) == (ProviderErrorCode.NOT_FOUND, False)
-    assert await provider.find(uuid7()) is None
+    assert await provider.find(Subject.PAYMENT, uuid7()) == ()
 
 
 CHECKS: tuple[type_of_check, ...] = (

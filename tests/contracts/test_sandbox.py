@@ -21,11 +21,12 @@ from providers.payments.base import (
     ProviderError,
     ProviderErrorCode,
     ProviderState,
+    Subject,
 )
 from providers.payments.sandbox import CARDS, SandboxProvider
 
 from . import conformance
-from .conformance import refusal
+from .conformance import fetched, first, refusal
 from .sandboxes import SECRET, confirmed, created, sandbox
 
 METHODS = conformance.Methods(
@@ -79,7 +80,7 @@ async def test_each_token_has_its_events(
         assert token in {*METHODS.declines, "tok_timeout"}
     events = await _events(pool, payment)
     assert [event.type for event in events] == types
-    assert provider.translate(events[0]) == (await provider.fetch(payment.provider_reference),)
+    assert provider.translate(events[0]) == (await fetched(provider, payment),)
 
 
 def test_every_token_is_tested() -> None:
@@ -162,8 +163,7 @@ async def test_lost_answer_took_effect_and_the_same_key_learns_it(provider: Sand
     error = await refusal(confirmed(provider, payment, "tok_timeout"))
     assert (error.code, error.action) == (ProviderErrorCode.UNAVAILABLE, ProviderAction.SAME_KEY)
     assert (error.ambiguous, error.fact) == (True, None)
-    charged = await provider.find(payment.reference)
-    assert charged is not None
+    charged = first(await provider.find(Subject.PAYMENT, payment.reference))
     assert charged.state is ProviderState.SUCCEEDED
     assert await confirmed(provider, payment, "tok_timeout") == charged
 
@@ -259,7 +259,7 @@ async def test_two_cards_at_once_charge_once(provider: SandboxProvider, pool: as
             return_exceptions=True,
         )
         charges = [event for event in await _events(pool, payment) if event.type == "charge.updated"]
-        state = (await provider.fetch(payment.provider_reference)).state
+        state = (await fetched(provider, payment)).state
         assert len(charges) == (state is ProviderState.SUCCEEDED)
         assert state in {ProviderState.SUCCEEDED, ProviderState.PROCESSING}
 
@@ -284,8 +284,8 @@ async def test_each_command_is_one_statement(dsn: str) -> None:
         assert len(statements) == 2
         await confirmed(provider, payment, "tok_success")
         await provider.cancel(CancelPayment("cancel", other.provider_reference))
-        await provider.fetch(payment.provider_reference)
-        await provider.find(payment.reference)
+        await fetched(provider, payment)
+        await provider.find(Subject.PAYMENT, payment.reference)
         await refusal(confirmed(provider, payment, "4242424242424242", key="2"))
         assert len(statements) == 6
 
@@ -297,7 +297,7 @@ async def test_unreachable_database_leaves_commands_ambiguous_and_reads_for_late
         error = await refusal(created(provider))
         assert (error.code, error.ambiguous) == (ProviderErrorCode.UNAVAILABLE, True)
         assert error.action is ProviderAction.SAME_KEY
-        error = await refusal(provider.find(uuid7()))
+        error = await refusal(provider.find(Subject.PAYMENT, uuid7()))
         assert (error.code, error.ambiguous) == (ProviderErrorCode.UNAVAILABLE, False)
         assert error.action is ProviderAction.LATER
 
@@ -339,7 +339,7 @@ async def test_text_that_postgresql_cannot_hold_is_refused_for_good(text: str, p
         ProviderAction.NEVER,
         False,
     )
-    assert (await refusal(provider.fetch(text))).code is ProviderErrorCode.NOT_FOUND
+    assert (await refusal(provider.fetch(Subject.PAYMENT, text))).code is ProviderErrorCode.NOT_FOUND
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256])
@@ -349,7 +349,7 @@ async def test_key_that_is_none_is_refused(key: str, provider: SandboxProvider) 
     payment = await created(provider)
     error = await refusal(provider.confirm_payment(ConfirmPayment(key, payment.provider_reference, "tok_success")))
     assert (error.code, error.provider_code) == (ProviderErrorCode.MISCONFIGURED, "key_named")
-    assert await provider.fetch(payment.provider_reference) == payment
+    assert await fetched(provider, payment) == payment
 
 
 async def test_the_application_role_suffices_and_may_delete_nothing(dsn: str) -> None:

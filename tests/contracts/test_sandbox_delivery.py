@@ -10,10 +10,11 @@ import asyncpg
 import httpx
 import pytest
 
-from core.clock import now
+from core.clock import wall
 from providers.payments.base import ProviderState
 from providers.payments.sandbox import SandboxProvider, deliver, delivery, http_client
 
+from .conformance import fetched
 from .receiver import Received, Receiver, receiving
 from .sandboxes import OTHER_SECRET, SECRET, confirmed, created, sandbox
 
@@ -65,7 +66,7 @@ async def test_events_arrive_signed_and_say_what_the_provider_says(
     facts = [
         fact
         for webhook in received
-        for fact in provider.translate(provider.verify(webhook.headers, webhook.body, now()))
+        for fact in provider.translate(provider.verify(webhook.headers, webhook.body, wall()))
     ]
     assert charged in facts
     assert sorted(webhook.type for webhook in received) == ["charge.updated", "payment.succeeded"]
@@ -135,7 +136,7 @@ async def test_event_without_an_answer_holds_no_other_back_and_is_tried_again(
 async def test_event_is_given_up_after_three_days(provider: SandboxProvider, pool: asyncpg.Pool) -> None:
     await _charge(provider, 1)
     await pool.execute(
-        "update sandbox.event set created_at = now() - interval '3 days' where type = 'charge.updated'"
+        "update sandbox.event set queued_at = now() - interval '3 days' where type = 'charge.updated'"
     )
     async with receiving(Receiver(lambda _: 500)) as receiver, delivering(pool, receiver.url):
         await receiver.has(4)
@@ -197,7 +198,7 @@ async def test_processing_payment_succeeds_by_itself_once(pool: asyncpg.Pool) ->
         ("payment.processing", "payment.succeeded", "charge.updated"), 20
     )
     for payment in payments:
-        assert (await provider.fetch(payment.provider_reference)).state is ProviderState.SUCCEEDED
+        assert (await fetched(provider, payment)).state is ProviderState.SUCCEEDED
 
 
 async def test_processing_payment_waits_its_time(pool: asyncpg.Pool) -> None:
@@ -207,7 +208,7 @@ async def test_processing_payment_waits_its_time(pool: asyncpg.Pool) -> None:
         await confirmed(provider, payment, "tok_processing")
         await receiver.has(1)
         await asyncio.sleep(0.15)
-    assert (await provider.fetch(payment.provider_reference)).state is ProviderState.PROCESSING
+    assert (await fetched(provider, payment)).state is ProviderState.PROCESSING
 
 
 async def test_no_transaction_is_open_during_a_request(provider: SandboxProvider, pool: asyncpg.Pool) -> None:

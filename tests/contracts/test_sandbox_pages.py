@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from providers.payments.base import CancelPayment, PaymentFact, ProviderErrorCode, ProviderState
 from providers.payments.sandbox import SandboxProvider, routes
 
+from .conformance import fetched
 from .sandboxes import RETURN_URL, confirmed, created, sandbox
 
 
@@ -57,13 +58,13 @@ async def test_completing_charges_once_however_often(
         page = await browser.post(_url(waiting), data={"decision": "complete"})
         assert (page.status_code, "Payment approved" in page.text) == (200, True)
         assert 'href="https://shop.example/thanks?order=1&amp;paid=yes"' in page.text
-    fact = await provider.fetch(waiting.provider_reference)
+    fact = await fetched(provider, waiting)
     assert (fact.state, fact.captured, fact.action_url) == (ProviderState.SUCCEEDED, 1250, None)
     types = await pool.fetch("select type from sandbox.event order by created_at")
     assert [row["type"] for row in types] == ["payment.requires_action", "payment.succeeded", "charge.updated"]
     late = await browser.post(_url(waiting), data={"decision": "refuse"})
     assert late.status_code == 409
-    assert await provider.fetch(waiting.provider_reference) == fact
+    assert await fetched(provider, waiting) == fact
 
 
 async def test_refusing_charges_nothing_and_leaves_the_payment_open(
@@ -72,13 +73,13 @@ async def test_refusing_charges_nothing_and_leaves_the_payment_open(
     for _ in range(2):
         page = await browser.post(_url(waiting), data={"decision": "refuse"})
         assert (page.status_code, "Payment refused" in page.text) == (200, True)
-    fact = await provider.fetch(waiting.provider_reference)
+    fact = await fetched(provider, waiting)
     assert (fact.state, fact.captured) == (ProviderState.REQUIRES_METHOD, 0)
     assert fact.decline_code == ProviderErrorCode.AUTHENTICATION_FAILED
     assert await pool.fetchval("select count(*) from sandbox.event") == 2
     late = await browser.post(_url(waiting), data={"decision": "complete"})
     assert late.status_code == 409
-    assert await provider.fetch(waiting.provider_reference) == fact
+    assert await fetched(provider, waiting) == fact
     charged = await confirmed(provider, waiting, "tok_success", key="2")
     assert charged.state is ProviderState.SUCCEEDED
 
@@ -92,7 +93,7 @@ async def test_page_of_a_payment_that_does_not_wait_says_so(
         await browser.post(_url(waiting), data={"decision": "complete"}),
     ):
         assert (answer.status_code, "This payment is cancelled" in answer.text) == (409, True)
-    assert (await provider.fetch(waiting.provider_reference)).state is ProviderState.CANCELED
+    assert (await fetched(provider, waiting)).state is ProviderState.CANCELED
 
 
 @pytest.mark.parametrize("reference", ["sbx_" + "0" * 32, "nonsense", "%00", "%3Cscript%3E", "sbx_" + "f" * 9999])
@@ -112,7 +113,7 @@ async def test_form_that_says_neither_changes_nothing(
     form: bytes, browser: httpx.AsyncClient, provider: SandboxProvider, waiting: PaymentFact
 ) -> None:
     assert (await browser.post(_url(waiting), content=form)).status_code == 400
-    assert await provider.fetch(waiting.provider_reference) == waiting
+    assert await fetched(provider, waiting) == waiting
 
 
 async def test_form_that_is_too_long_is_not_read_to_its_end(
@@ -120,7 +121,7 @@ async def test_form_that_is_too_long_is_not_read_to_its_end(
 ) -> None:
     answer = await browser.post(_url(waiting), content=b"decision=complete&" + b"x" * 2000)
     assert answer.status_code == 413
-    assert await provider.fetch(waiting.provider_reference) == waiting
+    assert await fetched(provider, waiting) == waiting
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from core.ids import uuid7
 from providers.payments.base import ChargeFact, Event, PaymentFact, ProviderState, WebhookRejected
 from providers.payments.sandbox import SandboxProvider
-from providers.payments.sandbox.webhooks import sign, signing_keys, translate, verify
+from providers.payments.sandbox.translation import translate
+from providers.payments.sandbox.webhooks import sign, signing_keys, verify
 
 from .sandboxes import OTHER_SECRET, SECRET
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.support.processes import Deployment, Nursery, deployment, nursery
-from tests.support.world import add_fee_rules
+from tests.support.world import World, add_fee_rules, running_world
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +21,10 @@ async def deployed(dsn: str, books: None, forks: Nursery) -> AsyncIterator[Deplo
     await add_fee_rules(dsn)
     async with deployment(forks, dsn) as made:
         yield made
+
+
+@pytest.fixture
+async def idle(dsn: str, books: None) -> AsyncIterator[World]:
+    """A web server alone: nothing is delivered and nothing settled unless the test does it."""
+    async with running_world(dsn, worker=False, deliveries=False) as running:
+        yield running

@@ -13,7 +13,7 @@ import asyncpg
 import httpx
 from standardwebhooks import Webhook
 
-from core.clock import now
+from core.clock import wall
 from providers.payments.sandbox.connections import ATTEMPT_SECONDS, CONCURRENCY
 from providers.payments.sandbox.store import DATABASE_ERRORS
 from providers.payments.sandbox.webhooks import sign, signing_keys
@@ -149,7 +149,7 @@ class _Sender:
         self.attempts.append(_Attempt(event.id, delivered, retry_after(event.attempts)))
 
     async def _post(self, event: _Claimed) -> bool:
-        headers = sign(self._key, event.id, event.body, now())
+        headers = sign(self._key, event.id, event.body, wall())
         headers["content-type"] = "application/json"
         # The client's own timeouts are per read: a receiver that drips its answer would hold a slot for ever.
         async with asyncio.timeout(ATTEMPT_SECONDS):

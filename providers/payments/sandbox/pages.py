@@ -16,7 +16,8 @@ from starlette.routing import Route
 from core.errors import Refused
 from core.money import money
 from providers.payments.base import PaymentFact, ProviderError, ProviderErrorCode, ProviderState
-from providers.payments.sandbox.provider import Authentication, SandboxProvider
+from providers.payments.sandbox.payments import Authentication
+from providers.payments.sandbox.provider import SandboxProvider
 
 _LONGEST_FORM: Final = 1024
 _DECISIONS: Final = {"complete": True, "refuse": False}

@@ -1,4 +1,4 @@
-"""The sandbox's webhooks: signed, verified and translated. Pure functions.
+"""The sandbox's webhooks: signed and verified. Pure functions.
 
 Signatures follow Standard Webhooks 1.0 (symmetric, HMAC-SHA256): the headers ``webhook-id``,
 ``webhook-timestamp`` (whole seconds) and ``webhook-signature``, and secrets that begin with ``whsec_``.
@@ -8,23 +8,14 @@ import base64
 import binascii
 import hmac
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
-from uuid import UUID
 
 import orjson
 from standardwebhooks import Webhook
 
-from providers.payments.base import (
-    ChargeFact,
-    Event,
-    Fact,
-    PaymentFact,
-    ProviderErrorCode,
-    ProviderState,
-    WebhookRejected,
-)
+from providers.payments.base import Event, WebhookRejected
 
 OLDEST: Final = timedelta(minutes=5)
 NEWEST: Final = timedelta(seconds=60)
@@ -35,7 +26,6 @@ _SECRET_BYTES: Final = range(24, 65)  # as Standard Webhooks asks
 _MOST_SIGNATURES: Final = 16
 _LONGEST_EVENT_ID: Final = 255
 _TIMESTAMP: Final = re.compile(r"[1-9][0-9]{0,11}", re.ASCII)
-_LARGEST_AMOUNT: Final = 2**63 - 1
 
 
 def signing_keys(secrets: Sequence[str]) -> tuple[Webhook, ...]:
@@ -89,7 +79,7 @@ def verify(keys: Sequence[Webhook], headers: Mapping[str, str], body: bytes, now
     matches = [hmac.compare_digest(a, b) for a in expected for b in signatures[:_MOST_SIGNATURES]]
     if not any(matches):
         raise WebhookRejected("No signature is one of ours.")
-    return _decode(event_id, text)
+    return decode(event_id, text, body)
 
 
 def _header(headers: Mapping[str, str], name: str) -> str:
@@ -121,7 +111,8 @@ def _moment(seconds: int) -> datetime:
     return _EPOCH + timedelta(seconds=seconds)
 
 
-def _decode(event_id: str, text: str) -> Event:
+def decode(event_id: str, text: str, raw: bytes) -> Event:
+    """Return the event that a body tells of. Raises only WebhookRejected."""
     try:
         body = orjson.loads(text)  # refuses NaN and nesting beyond 1,024 levels by itself
     except orjson.JSONDecodeError:
@@ -132,92 +123,13 @@ def _decode(event_id: str, text: str) -> Event:
         raise WebhookRejected("The body is not the event that the webhook-id names.")
     if body.get("livemode") is not False:
         raise WebhookRejected("The sandbox has no live events.")
-    return Event(event_id, body["type"], body)
+    return Event(event_id, body["type"], body, raw, _created(body.get("created")))
 
 
-# Translation ----------------------------------------------------------------------------------------------
-
-
-def translate(event: Event) -> tuple[Fact, ...]:
-    """Return the facts an event states; an event of a type nobody knows here states none.
-
-    Raises WebhookRejected, and nothing else, for an event of a known type whose object is malformed: it was
-    signed, so it is worth keeping aside and looking at, and no retry makes it readable.
-    """
-    read = _READERS.get(event.type)
-    if read is None:
-        return ()
+def _created(text: object) -> datetime | None:
+    """Return the moment an event says it is of; the facts in it have their own, so that it may say none."""
     try:
-        data = event.body["data"]
-        return (read(data["object"]),)  # type: ignore[index] # what isn't a mapping is a TypeError, caught below
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise WebhookRejected(f"Malformed object in an event of type {event.type}.") from error
-
-
-def _payment_fact(source: Mapping[str, object]) -> PaymentFact:
-    amount, captured = _amount(source, "amount"), _amount(source, "captured")
-    state = ProviderState(_text(source, "state"))
-    if captured > amount:
-        raise ValueError("captured")
-    return PaymentFact(
-        reference=UUID(_text(source, "reference")),
-        provider_reference=_text(source, "id"),
-        state=state,
-        at=_time(source, "at"),
-        amount=amount,
-        currency=_text(source, "currency"),
-        captured=captured,
-        decline_code=_decline_code(source),
-        action_url=_text(source, "action_url") if source["action_url"] is not None else None,
-    )
-
-
-def _charge_fact(source: Mapping[str, object]) -> ChargeFact:
-    gross, fee = _amount(source, "gross"), _amount(source, "fee")
-    if fee > gross:
-        raise ValueError("fee")
-    return ChargeFact(
-        reference=UUID(_text(source, "reference")),
-        balance_transaction=_text(source, "balance_transaction"),
-        at=_time(source, "at"),
-        gross=gross,
-        fee=fee,
-        currency=_text(source, "currency"),
-        available_on=_time(source, "available_on"),
-    )
-
-
-def _text(source: Mapping[str, object], name: str) -> str:
-    value = source[name]
-    if not isinstance(value, str) or not value:
-        raise TypeError(name)
-    return value
-
-
-def _amount(source: Mapping[str, object], name: str) -> int:
-    value = source[name]
-    if type(value) is not int or not 0 <= value <= _LARGEST_AMOUNT:
-        raise TypeError(name)
-    return value
-
-
-def _time(source: Mapping[str, object], name: str) -> datetime:
-    value = datetime.fromisoformat(_text(source, name))
-    if value.tzinfo is None:
-        raise ValueError(name)
-    return value.astimezone(UTC)
-
-
-def _decline_code(source: Mapping[str, object]) -> str | None:
-    value = source["decline_code"]
-    return None if value is None else ProviderErrorCode(_text(source, "decline_code")).value
-
-
-_READERS: Final[Mapping[str, Callable[[Mapping[str, object]], Fact]]] = {
-    "payment.processing": _payment_fact,
-    "payment.requires_action": _payment_fact,
-    "payment.failed": _payment_fact,
-    "payment.succeeded": _payment_fact,
-    "payment.canceled": _payment_fact,
-    "charge.updated": _charge_fact,
-}
+        moment = datetime.fromisoformat(text)  # type: ignore[arg-type] # what is no text is a TypeError
+        return None if moment.tzinfo is None else moment.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        return None

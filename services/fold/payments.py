@@ -1,7 +1,4 @@
-"""A payment is a fold of facts: providers tell them late, twice and in any order, and the end is the same.
-
-Pure: no clock, no database.
-"""
+"""What is known of a payment itself: where it stands at its provider, and the status that amounts to."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -9,6 +6,7 @@ from typing import Any, Final
 
 from core.payments import PaymentStatus
 from providers.payments.base import PaymentFact, ProviderState
+from services.fold.contradictions import Contradiction
 
 _ABSORBING: Final = (ProviderState.SUCCEEDED, ProviderState.CANCELED)
 
@@ -26,13 +24,12 @@ _STATUS: Final = {
 }
 
 
-class Contradiction(Exception):  # ruff: ignore[error-suffix-on-exception-name] - not a fault of the program but of what it was told
-    """A fact that cannot be true of the payment it names: another amount, currency or provider object."""
-
-
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a payment. Amounts in minor units; ``gross`` and ``currency`` never change."""
+    """What is known of a payment. Amounts in minor units; ``gross`` and ``currency`` never change.
+
+    ``refunded`` has gone back and ``dispute`` is where its disputes stand, as its refunds and disputes tell.
+    """
 
     gross: int
     currency: str
@@ -44,6 +41,10 @@ class Known:
     decline_code: str | None = None
     action_url: str | None = None
     reconciling: bool = False
+    manual_capture: bool = False
+    capture_before: datetime | None = None
+    refunded: int = 0
+    dispute: str | None = None
 
     @classmethod
     def of(cls, row: Any) -> "Known":
@@ -59,11 +60,28 @@ class Known:
             decline_code=row["decline_code"],
             action_url=row["action_url"],
             reconciling=row["reconciling"],
+            manual_capture=row["manual_capture"],
+            capture_before=row["capture_before"],
+            refunded=int(row["refunded"]),
+            dispute=row["dispute"],
         )
 
     @property
     def status(self) -> PaymentStatus:
         """The status these facts amount to."""
+        own = self.own_status
+        if own is not PaymentStatus.SUCCEEDED:
+            return own
+        if self.dispute is not None:
+            return PaymentStatus.CHARGED_BACK if self.dispute == "LOST" else PaymentStatus.DISPUTED
+        if self.refunded:
+            whole = self.refunded >= self.captured
+            return PaymentStatus.REFUNDED if whole else PaymentStatus.PARTIALLY_REFUNDED
+        return own
+
+    @property
+    def own_status(self) -> PaymentStatus:
+        """The status without what became of the money after it was captured."""
         if self.reconciling and self.state not in _ABSORBING:
             return PaymentStatus.RECONCILING
         if self.state is None:
@@ -75,7 +93,8 @@ class Known:
     @property
     def reason(self) -> str | None:
         """The machine-readable reason for the status, where there is one."""
-        return self.decline_code if self.status is PaymentStatus.FAILED else None
+        ended_badly = {PaymentStatus.FAILED, PaymentStatus.CANCELED}
+        return self.decline_code if self.status in ended_badly else None
 
 
 def fold(known: Known, fact: PaymentFact) -> tuple[Known, bool]:
@@ -87,7 +106,7 @@ def fold(known: Known, fact: PaymentFact) -> tuple[Known, bool]:
         raise Contradiction("The provider speaks of another amount or currency than the payment's.")
     if known.provider_reference not in {None, fact.provider_reference}:
         raise Contradiction("The provider speaks of another of its objects than the payment's.")
-    if fact.state is ProviderState.SUCCEEDED and fact.captured != known.gross:
+    if fact.state is ProviderState.SUCCEEDED and not _is_captured(known, fact):
         raise Contradiction("The provider calls a payment succeeded that it has not captured in full.")
     if not 0 <= fact.captured <= known.gross or not 0 <= fact.authorized <= known.gross:
         raise Contradiction("The provider speaks of more than the payment's amount.")
@@ -97,6 +116,7 @@ def fold(known: Known, fact: PaymentFact) -> tuple[Known, bool]:
         provider_reference=fact.provider_reference,
         authorized=max(known.authorized, fact.authorized),
         captured=max(known.captured, fact.captured),
+        capture_before=_latest(known.capture_before, fact.capture_before),
     )
     if not _supersedes(known, fact):
         return merged, tie and known.state not in _ABSORBING
@@ -108,6 +128,15 @@ def fold(known: Known, fact: PaymentFact) -> tuple[Known, bool]:
         action_url=fact.action_url,
     )
     return taken, tie and fact.state not in _ABSORBING
+
+
+def _latest(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max((moment for moment in (one, other) if moment is not None), default=None)
+
+
+def _is_captured(known: Known, fact: PaymentFact) -> bool:
+    """Whether a success is one: of what was only reserved at first, a part may do."""
+    return fact.captured == known.gross or (known.manual_capture and fact.captured > 0)
 
 
 def _supersedes(known: Known, fact: PaymentFact) -> bool:

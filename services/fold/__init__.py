@@ -1,0 +1,36 @@
+"""What is known is a fold of facts: providers tell them late, twice and in any order, and the end is the same.
+
+Pure: no clock, no database. A payment with its refunds and disputes is one thing to fold, a payout another.
+"""
+
+from services.fold.contradictions import Contradiction
+from services.fold.disputes import DisputeKnown, fold_dispute
+from services.fold.entries import DisputeEntry, RefundEntry, Taken, standing, take
+from services.fold.payments import Known, fold
+from services.fold.refunds import RefundKnown, fold_refund
+from services.fold.returns import Effects, Position, Returns, follow, set_aside
+from services.fold.told import Decided, ReturnFact, Told, Unanswered
+
+__all__ = [
+    "Contradiction",
+    "Decided",
+    "DisputeEntry",
+    "DisputeKnown",
+    "Effects",
+    "Known",
+    "Position",
+    "RefundEntry",
+    "RefundKnown",
+    "ReturnFact",
+    "Returns",
+    "Taken",
+    "Told",
+    "Unanswered",
+    "fold",
+    "fold_dispute",
+    "fold_refund",
+    "follow",
+    "set_aside",
+    "standing",
+    "take",
+]

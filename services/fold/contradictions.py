@@ -1,0 +1,5 @@
+"""What cannot be true."""
+
+
+class Contradiction(Exception):  # ruff: ignore[error-suffix-on-exception-name] - not a fault of the program but of what it was told
+    """A fact that cannot be true of the object it names: another amount, currency or provider object."""

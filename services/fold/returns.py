@@ -1,0 +1,237 @@
+"""What refunds and disputes take out of a payment, and what they give back to it: pure, in the books' words.
+
+What each of them takes is set aside once (:class:`Taken`) and does not change with what is told later. So
+whatever order facts arrive in, the same groups are posted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from uuid import UUID
+
+from ledger import AccountKind, Draft, chart
+from ledger.chart import Return, Split, refund_split
+from services.fold.entries import DisputeEntry, RefundEntry, Taken
+
+_NOTHING = Split(0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A captured payment's money as refunds and disputes find it. Minor units.
+
+    ``captured`` is how what was captured divides (None until it is known to be), ``returned`` what refunds and
+    disputes that stand have set aside of it, ``reserve`` what is still kept in reserve of its earning.
+    """
+
+    payment: UUID
+    creator_id: UUID
+    provider: str
+    asset: str
+    captured: Split | None
+    returned: Split = _NOTHING
+    matured: bool = False
+    reserve: int = 0
+    reserve_released: bool = False
+
+    @property
+    def left(self) -> int:
+        """What has not been set aside yet."""
+        return 0 if self.captured is None else self.captured.gross - self.returned.gross
+
+
+@dataclass(slots=True)
+class Effects:
+    """What follows: groups to post, in order, and the objects that gave money back to a creator."""
+
+    drafts: list[Draft] = field(default_factory=list)
+    gave_back: list[UUID] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Returns:
+    """A payment's refunds and disputes, and the position they leave it in."""
+
+    position: Position
+    refunds: tuple[RefundEntry, ...] = ()
+    disputes: tuple[DisputeEntry, ...] = ()
+
+
+def set_aside(position: Position, amount: int) -> tuple[Position, Taken]:
+    """Set aside what goes back of a captured payment; what is left of it is the most that can be."""
+    if position.captured is None:
+        raise ValueError("Nothing can be set aside of a payment that was not captured.")
+    split = refund_split(position.captured, min(amount, position.left), position.returned)
+    place = AccountKind.AVAILABLE if position.matured else AccountKind.PENDING
+    from_reserve = min(split.net, position.reserve)
+    taken = Taken(split, place, from_reserve)
+    return (
+        replace(position, returned=_plus(position.returned, split), reserve=position.reserve - from_reserve),
+        taken,
+    )
+
+
+def follow(before: Sequence[RefundEntry], after: Returns, at: datetime) -> tuple[Returns, Effects]:
+    """Return a payment's refunds and disputes with all done that follows from what is known now.
+
+    ``before`` holds the refunds as they were, in the same order; refunds beyond them are new.
+    """
+    effects = Effects()
+    position = after.position
+    refunds: list[RefundEntry] = []
+    for number, refund in enumerate(after.refunds):
+        known_before = before[number] if number < len(before) else None
+        position, entry = _follow_refund(position, known_before, refund, at, effects)
+        refunds.append(entry)
+    disputes: list[DisputeEntry] = []
+    for dispute in after.disputes:
+        position, followed = _follow_dispute(position, dispute, at, effects)
+        disputes.append(followed)
+    return Returns(position, tuple(refunds), tuple(disputes)), effects
+
+
+def _follow_refund(
+    position: Position, before: RefundEntry | None, entry: RefundEntry, at: datetime, effects: Effects
+) -> tuple[Position, RefundEntry]:
+    known = entry.known
+    if position.captured is not None and known.state is not None:
+        taken = entry.taken
+        if taken is None:
+            position, taken = set_aside(position, known.amount)
+        if entry.accepted_at is None:
+            entry = replace(entry, taken=taken, accepted_at=at)
+            effects.drafts.append(_refund(position, entry, taken))
+    posted = before is not None and before.accepted_at is not None
+    paid_before = before.known.balance_transaction if before is not None and posted else None
+    if entry.accepted_at is not None and known.balance_transaction is not None and paid_before is None:
+        effects.drafts.append(
+            chart.refund_transaction(
+                provider=position.provider,
+                balance_transaction=known.balance_transaction,
+                asset=position.asset,
+                amount=known.amount,
+                reference=entry.id,
+                effective_at=known.at,
+            )
+        )
+    # What the provider had is posted before it is undone, also where its failure is the first that is told.
+    settled = entry.accepted_at is not None or known.state is None
+    if entry.taken is not None and settled and not known.stands and entry.returned_at is None:
+        if entry.accepted_at is not None:
+            effects.drafts.append(chart.refund_failed(refund=entry.id, effective_at=known.at))
+            effects.gave_back.append(entry.id)
+        position = _give_back(position, entry.id, entry.taken, at, effects)
+        entry = replace(entry, returned_at=at)
+    returned_before = before.known.return_transaction if before is not None and paid_before is not None else None
+    if (
+        entry.accepted_at is not None
+        and known.balance_transaction is not None
+        and known.return_transaction is not None
+        and returned_before is None
+    ):
+        effects.drafts.append(
+            chart.refund_returned(
+                provider=position.provider,
+                balance_transaction=known.return_transaction,
+                refund_transaction=known.balance_transaction,
+                reference=entry.id,
+                effective_at=known.at,
+            )
+        )
+    return position, entry
+
+
+def _refund(position: Position, entry: RefundEntry, taken: Taken) -> Draft:
+    return chart.refund(
+        refund=entry.id,
+        provider=position.provider,
+        asset=position.asset,
+        returns=[Return(position.creator_id, taken.split, taken.taken_from, taken.from_reserve)],
+        beyond=entry.known.amount - taken.split.gross,
+        effective_at=entry.known.at,
+    )
+
+
+def _follow_dispute(
+    position: Position, entry: DisputeEntry, at: datetime, effects: Effects
+) -> tuple[Position, DisputeEntry]:
+    known = entry.known
+    if position.captured is not None and known.withdrawal is not None and entry.taken is None:
+        position, taken = set_aside(position, known.amount)
+        entry = replace(entry, taken=taken, taken_at=at)
+        effects.drafts.append(
+            chart.dispute_withdrawn(
+                dispute=entry.id,
+                provider=position.provider,
+                balance_transaction=known.withdrawal.balance_transaction,
+                asset=position.asset,
+                returns=[Return(position.creator_id, taken.split, taken.taken_from, taken.from_reserve)],
+                withdrawn=known.withdrawal.amount,
+                dispute_fee=known.withdrawal.fee,
+                effective_at=known.at,
+            )
+        )
+    if (
+        entry.taken is not None
+        and entry.returned_at is None
+        and known.status == "WON"
+        and known.withdrawal is not None
+        and known.reinstatement is not None
+    ):
+        effects.drafts.append(
+            chart.dispute_won(
+                dispute=entry.id,
+                provider=position.provider,
+                balance_transaction=known.reinstatement.balance_transaction,
+                withdrawal=known.withdrawal.balance_transaction,
+                asset=position.asset,
+                fee_kept=known.withdrawal.fee - known.reinstatement.fee,
+                difference=known.withdrawal.amount - known.reinstatement.amount,
+                effective_at=known.at,
+            )
+        )
+        if entry.written_off:
+            effects.drafts.append(chart.write_off_undone(dispute=entry.id, effective_at=known.at))
+        position = _give_back(position, entry.id, entry.taken, at, effects)
+        effects.gave_back.append(entry.id)
+        entry = replace(entry, returned_at=at, written_off=0)
+    return position, entry
+
+
+def _give_back(position: Position, by: UUID, taken: Taken, at: datetime, effects: Effects) -> Position:
+    """Let a payment have again what was set aside of it, and let that catch up with the rest of its earning."""
+    left_pending = taken.split.net - taken.from_reserve if taken.taken_from is AccountKind.PENDING else 0
+    if position.matured and left_pending:
+        effects.drafts.append(
+            chart.earning(
+                payment=position.payment,
+                creator_id=position.creator_id,
+                asset=position.asset,
+                net=left_pending,
+                reserve=0,
+                returned_by=by,
+                effective_at=at,
+            )
+        )
+    kept = taken.from_reserve
+    if kept and position.reserve_released:
+        effects.drafts.append(
+            chart.reserve_due(
+                payment=position.payment,
+                creator_id=position.creator_id,
+                asset=position.asset,
+                amount=kept,
+                returned_by=by,
+                effective_at=at,
+            )
+        )
+        kept = 0
+    return replace(position, returned=_minus(position.returned, taken.split), reserve=position.reserve + kept)
+
+
+def _plus(one: Split, other: Split) -> Split:
+    return Split(one.net + other.net, one.fee + other.fee, one.tax + other.tax)
+
+
+def _minus(one: Split, other: Split) -> Split:
+    return Split(one.net - other.net, one.fee - other.fee, one.tax - other.tax)

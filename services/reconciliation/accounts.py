@@ -1,0 +1,68 @@
+"""The ledger's own invariants, and what has been in clearing for long."""
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+import ledger
+from services.reconciliation.amounts import shown
+from services.reconciliation.codes import DifferenceCode
+from services.reconciliation.differences import About, AboutKind, Difference
+from services.reconciliation.frame import Frame, Snapshot
+
+# Whatever passes through clearing is about a payment, or a refund or a dispute of one. The total of each payment
+# comes to nothing once the provider has accounted for all of it.
+_CLEARING: Final = """
+    select coalesce(f.payment_id, d.payment_id, p.id) as payment_id, a.provider, s.code, sum(e.amount) as minor,
+        max(e.effective_at) as moved_at
+    from ledger.entry e
+    join ledger.account a on a.id = e.account
+    join ledger.asset s on s.id = a.asset_id
+    left join refunds f on f.id = e.reference
+    left join disputes d on d.id = e.reference
+    left join payments p on p.id = e.reference
+    where a.kind = 'clearing'
+    group by 1, a.provider, s.code
+    having sum(e.amount) <> 0 and max(e.effective_at) between $1 and $2
+    order by moved_at, 1
+"""
+
+
+async def find_broken(frame: Frame) -> AsyncIterator[Difference]:
+    """Check the ledger's invariants. Raises ``TimeoutError`` where one takes longer than a statement may."""
+    async with frame.engine.database.reader.acquire() as connection:
+        findings = await ledger.verify(connection)
+    for finding in findings:
+        if finding.status is ledger.Status.BROKEN:
+            yield Difference(
+                DifferenceCode.INVARIANT_BROKEN,
+                About(AboutKind.INVARIANT, finding.name),
+                f"Invariant {finding.number} is broken: {finding.detail}",
+            )
+
+
+async def find_uncleared(snapshot: Snapshot) -> AsyncIterator[Difference]:
+    """Yield the payments whose money has been in clearing for too long, and what of that is no payment's."""
+    overdue = snapshot.at - snapshot.limits.clearing
+    async for row in snapshot.rows(_CLEARING, snapshot.since, overdue):
+        # Debited when we book what is due, credited when the provider accounts for it.
+        minor, code = -int(row["minor"]), row["code"]
+        of_payment = row["payment_id"] is not None
+        about = (
+            About.ours(AboutKind.PAYMENT, row["payment_id"])
+            if of_payment
+            else About(AboutKind.ACCOUNT, f"{row['provider']}:clearing:{code}")
+        )
+        told = (
+            f"{shown(minor, code)} are booked that {row['provider']} has not accounted for"
+            if minor > 0
+            else f"{row['provider']} accounted for {shown(-minor, code)} more than is booked"
+        )
+        yield Difference(
+            DifferenceCode.CLEARING_OPEN,
+            about,
+            f"{told}{'' if of_payment else ', for none of our payments'}; nothing moved since "
+            f"{row['moved_at']:%Y-%m-%d %H:%M} UTC.",
+            code,
+            0,
+            minor,
+        )

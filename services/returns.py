@@ -1,0 +1,242 @@
+"""Returns: refunds and disputes, read, folded and written together with the payment they take from.
+
+Whoever calls holds the payment's row lock, which guards its refunds and disputes as well.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+
+from core.refunds import RefundReason
+from ledger import Draft
+from ledger.chart import Split, refund_split
+from models.database import Connection
+from services.fold import (
+    Contradiction,
+    Known,
+    Position,
+    ReturnFact,
+    Returns,
+    follow,
+    set_aside,
+    standing,
+    take,
+)
+from services.return_rows import (
+    WRITE_DISPUTES,
+    WRITE_REFUNDS,
+    changed_disputes,
+    changed_refunds,
+    dispute_entry,
+    refund_entry,
+    taken_columns,
+)
+
+_READ_REFUNDS: Final = "select * from refunds where payment_id = any($1::uuid[]) order by id"
+_READ_DISPUTES: Final = "select * from disputes where payment_id = any($1::uuid[]) order by id"
+_WRITE_PAYMENTS: Final = """
+    update payments p set returns = t.returns, refunded = t.refunded, refund_pending = t.refund_pending,
+        returned_net = t.net, returned_fee = t.fee, returned_tax = t.tax, reserve = t.reserve, dispute = t.dispute,
+        updated_at = $10
+    from unnest($1::uuid[], $2::int[], $3::numeric[], $4::numeric[], $5::numeric[], $6::numeric[], $7::numeric[],
+        $8::numeric[], $9::text[]) as t (id, returns, refunded, refund_pending, net, fee, tax, reserve, dispute)
+    where p.id = t.id
+"""
+_ADD_RETURNED: Final = """
+    insert into earning_days (creator_id, currency, day, source, net, payments, returned)
+    select creator_id, currency, day, source, 0, 0, returned
+    from unnest($1::uuid[], $2::text[], $3::date[], $4::text[], $5::numeric[])
+        as d (creator_id, currency, day, source, returned)
+    order by creator_id, currency, day, source
+    on conflict (creator_id, currency, day, source)
+    do update set returned = earning_days.returned + excluded.returned
+"""
+_OPEN_REFUND: Final = """
+    insert into refunds (id, payment_id, creator_id, requested_by_id, currency, amount, reason, provider, net, fee,
+        tax, taken_from, from_reserve, calling_until, created_at, updated_at, status)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15, 'CREATED')
+"""
+_SET_ASIDE: Final = """
+    update payments set returns = returns + 1, refund_pending = refund_pending + $2, returned_net = $3,
+        returned_fee = $4, returned_tax = $5, reserve = $6, updated_at = $7
+    where id = $1
+"""
+
+
+@dataclass(slots=True)
+class Held:
+    """The refunds and disputes of a locked payment: their rows, and what is known of them."""
+
+    refund_rows: list[Any]
+    dispute_rows: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnsChange:
+    """What becomes of a payment's refunds and disputes. ``gave_back`` are those that gave money back."""
+
+    row: Any
+    returns: Returns
+    refunded: int
+    refund_pending: int
+    dispute: str | None
+    drafts: tuple[Draft, ...]
+    gave_back: tuple[UUID, ...]
+    refunds: tuple[dict[str, Any], ...]
+    disputes: tuple[dict[str, Any], ...]
+
+
+async def load(payment_ids: Sequence[UUID], *, on: Connection) -> dict[UUID, Held]:
+    """Read the refunds and disputes of payments that are locked."""
+    held = {payment_id: Held([], []) for payment_id in payment_ids}
+    for row in await on.fetch(_READ_REFUNDS, payment_ids):
+        held[row["payment_id"]].refund_rows.append(row)
+    for row in await on.fetch(_READ_DISPUTES, payment_ids):
+        held[row["payment_id"]].dispute_rows.append(row)
+    return held
+
+
+def captured_split(row: Any, captured: int) -> Split | None:
+    """Return how what was captured of a payment divides; None as long as nothing was."""
+    whole = Split(int(row["net"]), int(row["fee"]), int(row["tax"]))
+    return refund_split(whole, captured) if captured else None
+
+
+def position_of(row: Any, captured: int) -> Position:
+    """Return a payment's money as its row has it, with so much captured."""
+    return Position(
+        payment=row["id"],
+        creator_id=row["creator_id"],
+        provider=row["provider"],
+        asset=row["currency"],
+        captured=captured_split(row, captured),
+        returned=Split(int(row["returned_net"]), int(row["returned_fee"]), int(row["returned_tax"])),
+        matured=row["matured_at"] is not None,
+        reserve=int(row["reserve"]),
+        reserve_released=row["reserve_released_at"] is not None,
+    )
+
+
+def fold_all(row: Any, known: Known, held: Held, facts: Sequence[ReturnFact], at: datetime) -> ReturnsChange:
+    """Return what becomes of a payment's refunds and disputes once facts are taken in.
+
+    ``known`` is the payment itself with its own facts folded. Raises ``Contradiction``.
+    """
+    before = [refund_entry(stored) for stored in held.refund_rows]
+    refunds = list(before)
+    disputes = [dispute_entry(stored) for stored in held.dispute_rows]
+    take(refunds, disputes, facts)
+    captured = known.captured if known.own_status.value == "SUCCEEDED" else 0
+    position = position_of(row, captured)
+    returns, effects = follow(before, Returns(position, tuple(refunds), tuple(disputes)), at)
+    refunded, pending, dispute = standing(returns.refunds, returns.disputes)
+    if captured and refunded + pending > captured:
+        raise Contradiction("The provider gave more back than it had captured.")
+    return ReturnsChange(
+        row=row,
+        returns=returns,
+        refunded=refunded if captured else 0,
+        refund_pending=pending if captured else 0,
+        dispute=dispute,
+        drafts=tuple(effects.drafts),
+        gave_back=tuple(effects.gave_back),
+        refunds=changed_refunds(row, held.refund_rows, before, returns.refunds, at),
+        disputes=changed_disputes(row, held.dispute_rows, returns.disputes, at),
+    )
+
+
+async def write(changes: Sequence[ReturnsChange], *, on: Connection, at: datetime) -> None:
+    """Write payments' refunds and disputes, what they sum to, and the days they take from."""
+    refunds = [written for change in changes for written in change.refunds]
+    if refunds:
+        await on.execute(WRITE_REFUNDS, orjson.dumps(refunds).decode())
+    disputes = [written for change in changes for written in change.disputes]
+    if disputes:
+        await on.execute(WRITE_DISPUTES, orjson.dumps(disputes).decode())
+    columns: list[list[Any]] = [[] for _ in range(9)]
+    for change in changes:
+        position = change.returns.position
+        values = (
+            change.row["id"],
+            len(change.returns.refunds) + len(change.returns.disputes),
+            change.refunded,
+            change.refund_pending,
+            position.returned.net,
+            position.returned.fee,
+            position.returned.tax,
+            position.reserve,
+            change.dispute,
+        )
+        for column, value in zip(columns, values, strict=True):
+            column.append(value)
+    if changes:
+        await on.execute(_WRITE_PAYMENTS, *columns, at)
+    await _add_days(changes, on)
+
+
+async def _add_days(changes: Sequence[ReturnsChange], on: Connection) -> None:
+    """Add what left earnings to the days it left on, and take off again what came back."""
+    totals: defaultdict[tuple[UUID, str, date, str], int] = defaultdict(int)
+    for change in changes:
+        for written in (*change.refunds, *change.disputes):
+            moment = written["accepted_at"] if "accepted_at" in written else written["taken_at"]
+            moves = written["left_now"] - written["came_back_now"]
+            if moment is not None and moves:
+                row, day = change.row, moment.astimezone(UTC).date()
+                totals[row["creator_id"], row["currency"], day, row["kind"]] += moves * int(written["net"])
+    columns = list(zip(*((*key, total) for key, total in totals.items() if total), strict=True))
+    if columns:
+        await on.execute(_ADD_RETURNED, *columns)
+
+
+async def open_refund(
+    row: Any,
+    refund_id: UUID,
+    amount: int,
+    *,
+    reason: RefundReason,
+    requested_by: UUID | None,
+    calling_until: datetime,
+    on: Connection,
+    at: datetime,
+) -> None:
+    """Write a refund that is about to be asked for, and set aside what it takes of its locked payment.
+
+    ``row`` is the payment's, captured, with at least ``amount`` minor units left: the caller has checked that.
+    The refund is CREATED; ``calling_until`` is how long its caller may take.
+    """
+    position, taken = set_aside(position_of(row, int(row["captured"])), amount)
+    columns = taken_columns(taken)
+    await on.execute(
+        _OPEN_REFUND,
+        refund_id,
+        row["id"],
+        row["creator_id"],
+        requested_by,
+        row["currency"],
+        amount,
+        reason.value,
+        row["provider"],
+        columns["net"],
+        columns["fee"],
+        columns["tax"],
+        columns["taken_from"],
+        columns["from_reserve"],
+        calling_until,
+        at,
+    )
+    await on.execute(
+        _SET_ASIDE,
+        row["id"],
+        amount,
+        position.returned.net,
+        position.returned.fee,
+        position.returned.tax,
+        position.reserve,
+        at,
+    )

@@ -1,0 +1,140 @@
+"""Webhooks in a storm: a burst, the database gone in the middle of it, and an endpoint that is silent for days."""
+
+import asyncio
+import random
+from typing import Final
+
+import asyncpg
+import pytest
+
+from benchmarks.load import connected, post
+from core import ids
+from core.ids import Noun
+from tests.faults.shop import Customer, audit, everything_told, open_shop, settled
+from tests.faults.webhook_burst import bodies_of_all, charged_at_the_provider
+from tests.faults.webhook_delivery import sending, signed, until_waiting
+from tests.support.processes import Deployment
+from tests.support.world import eventually, free_port
+
+_BURST: Final = 5_000
+_CONNECTIONS: Final = 64
+_SETTLE_SECONDS: Final = 120
+
+
+async def test_burst_of_five_thousand_events_is_settled_with_none_lost(deployed: Deployment) -> None:
+    web = await deployed.web()
+    creator = deployed.key(Noun.CREATOR, await deployed.creator("fable"))
+    keys = await charged_at_the_provider(deployed, creator, _BURST // 2)
+    bodies = await bodies_of_all(deployed.pool)
+    assert len(bodies) == _BURST
+    random.Random(_BURST).shuffle(bodies)
+    secret = deployed.settings.webhook_secrets[0]
+    requests = iter([post("/webhooks/sandbox", body.encode(), signed(body, secret)) for body in bodies])
+    answers: list[int] = []
+    # The provider's own deliveries go nowhere: what is here, the burst has brought.
+    worker = deployed.worker(deliver_to=free_port())
+
+    async with connected(deployed.settings.port, _CONNECTIONS) as connections, asyncio.TaskGroup() as group:
+
+        async def keep_sending() -> None:
+            for request in requests:
+                answers.append((await connections.ask(request)).status)
+
+        for _ in range(_CONNECTIONS):
+            group.create_task(keep_sending())
+
+    assert answers == [200] * _BURST
+    assert await deployed.count("inbox_events") == _BURST
+
+    async def all_done() -> bool:
+        return bool(await deployed.scalar("select count(*) from inbox_events where state = 'DONE'") == _BURST)
+
+    await eventually(all_done, _SETTLE_SECONDS, lambda: "not everything was settled")
+    assert await deployed.scalar("select max(attempts) from inbox_events") == 0
+    await deployed.pool.execute("update sandbox.event set next_attempt_at = null")
+    await everything_told(deployed)
+    await audit(deployed, [ids.encode(Noun.PAYMENT, key) for key in keys])
+    assert not web.has_ended()
+    assert not worker.has_ended()
+
+
+async def test_database_that_goes_away_while_webhooks_are_being_stored_stores_none_of_them(
+    deployed: Deployment, owner: asyncpg.Connection
+) -> None:
+    web = await deployed.web()
+    creator = deployed.key(Noun.CREATOR, await deployed.creator("fable"))
+    keys = await charged_at_the_provider(deployed, creator, 5)
+    bodies = await bodies_of_all(deployed.pool)
+
+    async with sending(deployed) as sender:
+        async with owner.transaction():
+            await owner.execute("lock table inbox_events in share mode")
+            waiting = [asyncio.create_task(sender.send(body)) for body in bodies]
+            while not all(task.done() for task in waiting):
+                # Each in the middle of its insert, its connection is cut.
+                for pid in await until_waiting(owner):
+                    await owner.fetch("select pg_terminate_backend($1, 5000)", pid)
+                await asyncio.wait(waiting, timeout=0.05)
+        assert [task.result() for task in waiting] == [503] * len(bodies)
+        assert await deployed.count("inbox_events") == 0
+        await web.ready()
+        await sender.send_all(bodies)
+
+    deployed.worker(deliver_to=free_port())
+    payments = [ids.encode(Noun.PAYMENT, key) for key in keys]
+    await settled(deployed, *payments)
+    await deployed.pool.execute("update sandbox.event set next_attempt_at = null")
+    await everything_told(deployed)
+    await audit(deployed, payments)
+    assert await deployed.count("inbox_events") == len(bodies)
+
+
+async def _matured(deployed: Deployment) -> bool:
+    return bool(await deployed.scalar("select bool_and(matured_at is not null) from payments"))
+
+
+_TAKEN: Final = {
+    "before anything is written": "select from payments for update",
+    "with the status written": "select from ledger.account for update",
+}
+
+
+@pytest.mark.parametrize("moment", _TAKEN)
+async def test_database_that_goes_away_while_events_are_being_settled_leaves_nothing_half_done(
+    deployed: Deployment, owner: asyncpg.Connection, moment: str
+) -> None:
+    await deployed.web()
+    creator = deployed.key(Noun.CREATOR, await deployed.creator("fable"))
+    worker = deployed.worker(deliver_to=free_port())
+    # The first opens the accounts that the others are then waited for at.
+    first = await charged_at_the_provider(deployed, creator, 1)
+    async with sending(deployed) as sender:
+        await sender.send_all(await bodies_of_all(deployed.pool))
+        await settled(deployed, ids.encode(Noun.PAYMENT, first[0]))
+        await eventually(lambda: _matured(deployed), 30)
+        before = await deployed.scalar("select count(*) from ledger.request where key not like 'earning:%'")
+        keys = await charged_at_the_provider(deployed, creator, 4)
+        async with owner.transaction():
+            await owner.execute(_TAKEN[moment])
+            await sender.send_all(await bodies_of_all(deployed.pool))
+            for pid in await until_waiting(owner):
+                await owner.fetch("select pg_terminate_backend($1, 5000)", pid)
+            states = {
+                (row["state"], row["attempts"])
+                for row in await deployed.pool.fetch(
+                    "select distinct state, attempts from inbox_events where state <> 'DONE'"
+                )
+            }
+            assert states == {("PENDING", 0)}
+            statuses = "select array_agg(distinct status) from payments where id = any($1::uuid[])"
+            assert await deployed.scalar(statuses, keys) == ["PENDING"]
+            sql = "select count(*) from ledger.request where key not like 'earning:%'"
+            assert await deployed.scalar(sql) == before
+
+    payments = [ids.encode(Noun.PAYMENT, key) for key in (*first, *keys)]
+    await settled(deployed, *payments)
+    await deployed.pool.execute("update sandbox.event set next_attempt_at = null")
+    await everything_told(deployed)
+    await audit(deployed, payments)
+    assert await deployed.scalar("select count(*) from inbox_events where state <> 'DONE'") == 0
+    assert not worker.has_ended()
