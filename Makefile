@@ -16,7 +16,7 @@ ifneq ($(PORT),)
 run: export COMPTOIR_PORT := $(PORT)
 endif
 
-.PHONY: help install web run test lint demo bench-tip bench-ledger schema lock format clean
+.PHONY: help install web run test faults lint demo bench-tip bench-ledger bench-webhooks schema lock format clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ run: install web ## Start PostgreSQL, migrate, seed and serve with a worker on 1
 test: install web ## Run every test.
 	@.venv/bin/python -m pytest $(ARGS)
 
+faults: install web ## Run the tests of what goes wrong: processes killed, databases away, webhooks of every bad kind.
+	@.venv/bin/python -m pytest tests/faults $(ARGS)
+
 lint: install ## Check style, types, the direction of imports and that the printed schema is fresh.
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
@@ -51,6 +54,9 @@ bench-tip: install ## Measure how many tips a second are given and settled.
 
 bench-ledger: install ## Measure what a transfer costs in the books; GROWTH=1 adds ten million movements, ARGS=--quick hurries.
 	@.venv/bin/python -m benchmarks.ledger $(ARGS)
+
+bench-webhooks: install ## Measure what webhooks cost, from the receipt to the push; ARGS=--quick hurries.
+	@.venv/bin/python -m benchmarks.webhooks $(ARGS)
 
 schema: install ## Print the GraphQL schema into its file.
 	@.venv/bin/comptoir schema --write

@@ -24,13 +24,23 @@ from resolvers.creators import (
     creator_products,
     creator_tips,
 )
+from resolvers.disputes import DisputeMutation, DisputeQuery, creator_disputes
 from resolvers.feeds import FeedSubscription
 from resolvers.fees import FeeQuery
 from resolvers.fields import top_level
+from resolvers.methods import PaymentMethodMutation, user_methods
 from resolvers.nodes import NodeQuery
 from resolvers.payments import PaymentMutation, PaymentQuery, PaymentSubscription
+from resolvers.payouts import (
+    PayoutMutation,
+    PayoutQuery,
+    creator_payout_account,
+    creator_payout_schedule,
+    creator_payouts,
+)
 from resolvers.products import ProductMutation, ProductQuery
 from resolvers.purchases import PurchaseMutation, PurchaseQuery
+from resolvers.refunds import RefundMutation, RefundQuery, creator_refunds
 from resolvers.tips import TipMutation, TipQuery
 from resolvers.users import UserQuery, user_payments, user_purchases
 from schema.base import bind
@@ -43,9 +53,15 @@ bind("creator_tips", creator_tips)
 bind("creator_products", creator_products)
 bind("creator_earnings", creator_earnings)
 bind("creator_account", creator_account)
+bind("creator_payouts", creator_payouts)
+bind("creator_payout_account", creator_payout_account)
+bind("creator_payout_schedule", creator_payout_schedule)
+bind("creator_refunds", creator_refunds)
+bind("creator_disputes", creator_disputes)
 bind("account_statement", account_statement)
 bind("user_payments", user_payments)
 bind("user_purchases", user_purchases)
+bind("user_methods", user_methods)
 
 
 @strawberry.type(description="Reading. What one may not see looks like nothing.")
@@ -59,12 +75,25 @@ class Query(
     PurchaseQuery,
     FeeQuery,
     AccountQuery,
+    PayoutQuery,
+    RefundQuery,
+    DisputeQuery,
 ):
     pass
 
 
 @strawberry.type(description="Doing. Each takes an idempotency key and answers with its objects or its errors.")
-class Mutation(CreatorMutation, ProductMutation, TipMutation, PurchaseMutation, PaymentMutation):
+class Mutation(
+    CreatorMutation,
+    ProductMutation,
+    TipMutation,
+    PurchaseMutation,
+    PaymentMutation,
+    PaymentMethodMutation,
+    RefundMutation,
+    DisputeMutation,
+    PayoutMutation,
+):
     pass
 
 

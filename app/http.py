@@ -94,13 +94,15 @@ class GraphQLEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         request = Request(scope, receive)
+        trace = trace_id(request)
         try:
-            response = await self._answer(request)
+            with structlog.contextvars.bound_contextvars(trace_id=trace):
+                response = await self._answer(request, trace)
         except ClientDisconnect:
             return
         await response(scope, receive, send)
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: Request, trace: str) -> Response:
         media_type = _negotiated(request.headers.get("accept"))
         if media_type is None:
             return _response(
@@ -117,9 +119,9 @@ class GraphQLEndpoint:
             headers = {"www-authenticate": 'Bearer error="invalid_token"'}
             return _response(401, media_type, _problem(refused.message, refused.code), headers)
         except DATABASE_ERRORS as error:
-            masked = shown(GraphQLError("", original_error=error), trace_id(request))
+            masked = shown(GraphQLError("", original_error=error), trace)
             return _response(503, media_type, {"errors": [masked.formatted]}, {"retry-after": "5"})
-        context = Context(self._engine, viewer, trace_id(request))
+        context = Context(self._engine, viewer, trace)
         try:
             answer = await self._schema.answer(
                 asked.query, asked.variables, asked.operation_name, context, allowed

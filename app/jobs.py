@@ -17,7 +17,7 @@ from pgqueuer import PgQueuer
 from pgqueuer.domain.errors import RetryRequested
 
 from models.database import APP_ROLE, DATABASE_ERRORS
-from services import jobs, measures
+from services import jobs, measures, payout_calls, payout_schedules
 from services.engine import Engine
 from services.jobs import Job
 
@@ -58,17 +58,14 @@ class JobFailedError(Exception):
 
 
 async def _advance_payout(engine: Engine, subject: UUID | None) -> None:
-    from services import payouts
-
     if subject is None:
         raise TypeError("a payout is advanced by its id")
-    await payouts.advance(engine, subject)
+    await payout_calls.advance(engine, subject)
 
 
 async def _run_payout_schedules(engine: Engine, _: UUID | None) -> None:
-    from services import payout_schedules
-
-    await payout_schedules.run_due(engine)
+    while await payout_schedules.run_due(engine):
+        pass
 
 
 async def _reconcile(engine: Engine, _: UUID | None) -> None:
@@ -201,7 +198,9 @@ class _InterruptedError(Exception):
     """The worker stops, and the job was not done."""
 
 
-async def _act(engine: Engine, does: Work, payload: bytes | None, interrupt: asyncio.Event) -> BaseException | None:
+async def _act(
+    engine: Engine, does: Work, payload: bytes | None, interrupt: asyncio.Event
+) -> BaseException | None:
     """Do the work until it is done or the worker stops; return what went wrong."""
     subject = None if payload is None else UUID(payload.decode())
     acting = asyncio.ensure_future(does.act(engine, subject))

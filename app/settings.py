@@ -61,6 +61,13 @@ class Settings(BaseSettings):
         5, gt=0, description="How long an accepted payment may wait for its webhook."
     )
     payment_expiry_seconds: float = Field(3600, gt=0, description="After this an unpaid purchase is cancelled.")
+    metrics_token: SecretStr = Field(
+        SecretStr(""),
+        description="Who shows it as a bearer token may read /metrics. Production needs it for that.",
+    )
+    worker_metrics_port: int = Field(
+        0, ge=0, le=65535, description="Port on which a worker serves /metrics; 0 for none."
+    )
     state_directory: Path = Field(CHECKOUT / "var", description="Where development keeps its database and keys.")
 
     @model_validator(mode="before")
@@ -128,6 +135,9 @@ class Settings(BaseSettings):
         missing = [name for name, given in needed.items() if not given]
         if missing:
             raise UnsafeSettingsError(f"Production needs {', '.join(missing)}. Set it in the environment.")
+        token = self.metrics_token.get_secret_value()
+        if token and len(token) < shortest:
+            raise UnsafeSettingsError("COMPTOIR_METRICS_TOKEN must have 32 characters or more, or not be set.")
         if "*" in self.cors_origins:
             raise UnsafeSettingsError("COMPTOIR_CORS_ORIGINS must name origins in production, not *.")
         if not self.allow_sandbox:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import orjson
+import structlog
 from starlette.requests import Request
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
@@ -55,6 +56,8 @@ class SubscriptionEndpoint(GraphQL[SocketContext, None]):
         """Return the context of a connection, nobody's until ``connection_init``."""
         context = SocketContext(self._engine, trace_id=trace_id(request))
         context.socket = response
+        # The connection has a task of its own, and what it starts inherits this.
+        structlog.contextvars.bind_contextvars(trace_id=context.trace_id)
         return context
 
     async def on_ws_connect(self, context: SocketContext) -> Any:

@@ -1,7 +1,8 @@
-"""The worker process: settles the inbox, matures earnings, looks up what nobody finished, tends the ledger."""
+"""The worker process: settles the inbox, matures earnings, finishes what nobody finished, tends the ledger."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Final
 
 from app.engine import open_engine
@@ -9,12 +10,36 @@ from app.memory import settle_memory
 from app.settings import Settings
 from app.supervisor import Pacer, Supervisor
 from providers.payments.sandbox import SandboxProvider, deliver, http_client
-from services import bookkeeping, maturing, sweeper, webhooks
+from services import (
+    bookkeeping,
+    disputes,
+    maturing,
+    methods,
+    payout_accounts,
+    payout_calls,
+    refunds,
+    sweeper,
+    webhooks,
+)
 from services.engine import Engine
 
 _LONGEST_INBOX_PAUSE_SECONDS: Final = 0.02
 _SWEEP_SECONDS: Final = 1.0
 _PARTITIONS_SECONDS: Final = 3600.0
+
+# What is looked at every second: each of them says whether there may be more to do at once.
+_SWEEPS: Final[Mapping[str, Callable[[Engine], Awaitable[object]]]] = {
+    "maturing": maturing.mature,
+    "reserves": maturing.release_reserves,
+    "hold expiry": bookkeeping.expire_holds,
+    "payments": sweeper.sweep,
+    "refunds": refunds.sweep,
+    "disputes": disputes.sweep,
+    "payment methods": methods.sweep,
+    "payout accounts": payout_accounts.sweep,
+    "payouts": payout_calls.sweep,
+    "payouts on hold": payout_calls.release_holds,
+}
 
 
 async def run_worker(settings: Settings, dsn: str, stop: asyncio.Event) -> None:
@@ -61,9 +86,8 @@ def start_work(supervisor: Supervisor, engine: Engine) -> None:
 
     supervisor.start("inbox", settle)
     supervisor.start("inbox, second", help_in_a_rush)
-    supervisor.start("maturing", lambda: _regularly(lambda: maturing.mature(engine), _SWEEP_SECONDS))
-    supervisor.start("sweeper", lambda: _regularly(lambda: sweeper.sweep(engine), _SWEEP_SECONDS))
-    supervisor.start("hold expiry", lambda: _regularly(lambda: bookkeeping.expire_holds(engine), _SWEEP_SECONDS))
+    for name, step in _SWEEPS.items():
+        supervisor.start(name, partial(_regularly, partial(step, engine), _SWEEP_SECONDS))
     supervisor.start(
         "partitions", lambda: _regularly(lambda: bookkeeping.make_partitions(engine), _PARTITIONS_SECONDS)
     )

@@ -30,7 +30,7 @@ TABLE: Final = """
 _INSERT: Final = "insert into floor (id, message, amount, data, created_at) values ($1, $2, $3, $4, $5)"
 
 
-async def _keep_as_it_is(_: Any) -> None:
+async def keep_as_it_is(_: Any) -> None:
     """Stand in for the reset of a connection that goes back to its pool."""
 
 
@@ -39,7 +39,7 @@ def application(dsn: str) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with asyncpg.create_pool(dsn, min_size=1, max_size=POOL_SIZE, reset=_keep_as_it_is) as pool:
+        async with asyncpg.create_pool(dsn, min_size=1, max_size=POOL_SIZE, reset=keep_as_it_is) as pool:
             app.state.pool = pool
             yield
 

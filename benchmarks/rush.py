@@ -88,7 +88,7 @@ async def rush(
     Measured from the commit of the webhooks to the moment the last of them is done. Raises ``RushError``
     unless afterwards every payment has succeeded and the creator's pending balance is the sum of their nets.
     """
-    payment_ids, references = await _prepare(connection, creator_id, payer_id, tips)
+    payment_ids, references = await charge_silently(connection, creator_id, payer_id, tips)
     async with connection.transaction():
         received_at = datetime.now(UTC)
         await connection.execute(_RECEIVE, references, list(event_types), received_at)
@@ -103,6 +103,28 @@ async def rush(
     await ensure_balance(connection, creator_id)
     seconds: float = (last["at"] - committed_at).total_seconds()
     return tips / seconds
+
+
+async def charge_silently(
+    connection: Any, creator_id: UUID, payer_id: UUID, tips: int
+) -> tuple[list[UUID], list[str]]:
+    """Make so many tips and charge them at the sandbox, whose events nobody sends.
+
+    Return the payments' ids, ours and the sandbox's. Raises ``RushError``.
+    """
+    payment_ids = [uuid7() for _ in range(tips)]
+    references = [f"sbx_{uuid7().hex}" for _ in range(tips)]
+    amounts = [100 + number % 900 for number in range(tips)]
+    async with connection.transaction():
+        made = await connection.fetchval(_MAKE_KNOWN, payment_ids, references, amounts)
+        await connection.execute(_ADD_PAYMENTS, references, creator_id, payer_id)
+        await connection.execute(_ADD_TIPS, [uuid7() for _ in range(tips)], payment_ids)
+        await connection.execute(_ADD_EVENTS, payment_ids)
+        charged = await connection.fetchval(_CHARGE, payment_ids, references)
+        await connection.execute(_SENT)
+    if (made, charged) != (tips, tips):
+        raise RushError(f"The sandbox made {made} and charged {charged} of {tips} payments.")
+    return payment_ids, references
 
 
 async def ensure_balance(connection: "asyncpg.Connection[asyncpg.Record]", creator_id: UUID) -> None:
@@ -120,22 +142,6 @@ async def ensure_books(connection: "asyncpg.Connection[asyncpg.Record]") -> int:
     if broken:
         raise RushError(f"The ledger is broken: {broken}.")
     return sum(finding.status is ledger.Status.OK for finding in findings)
-
-
-async def _prepare(connection: Any, creator_id: UUID, payer_id: UUID, tips: int) -> tuple[list[UUID], list[str]]:
-    payment_ids = [uuid7() for _ in range(tips)]
-    references = [f"sbx_{uuid7().hex}" for _ in range(tips)]
-    amounts = [100 + number % 900 for number in range(tips)]
-    async with connection.transaction():
-        made = await connection.fetchval(_MAKE_KNOWN, payment_ids, references, amounts)
-        await connection.execute(_ADD_PAYMENTS, references, creator_id, payer_id)
-        await connection.execute(_ADD_TIPS, [uuid7() for _ in range(tips)], payment_ids)
-        await connection.execute(_ADD_EVENTS, payment_ids)
-        charged = await connection.fetchval(_CHARGE, payment_ids, references)
-        await connection.execute(_SENT)
-    if (made, charged) != (tips, tips):
-        raise RushError(f"The sandbox made {made} and charged {charged} of {tips} payments.")
-    return payment_ids, references
 
 
 async def _until_done(connection: Any) -> None:

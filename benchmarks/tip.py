@@ -6,7 +6,6 @@ of a run that went well is ``RESULT`` and JSON.
 """
 
 import asyncio
-import math
 import signal
 import statistics
 import sys
@@ -33,6 +32,7 @@ from benchmarks.load import Connections, LoadError, connected, flood, post
 from benchmarks.operations import Supporter, WrongAnswerError, created_payment, supporters
 from benchmarks.processes import Place, Process, ProcessError
 from benchmarks.rush import RushError, ensure_balance, ensure_books, rush
+from benchmarks.saying import percentile, say, say_percentiles, say_target
 from benchmarks.statements import LOG_LINE_PREFIX, Executed, Statements, is_frame, shown, without_idle
 from core import ids
 from core.ids import Noun, uuid7
@@ -128,7 +128,7 @@ async def _measure(place: Place) -> dict[str, float]:
         connection = await asyncpg.connect(place.dsn, server_settings={"application_name": _NAME})
         stack.push_async_callback(connection.close)
         for line in await environment.describe(connection, place.folder):
-            _say(line)
+            say(line)
         port = processes.free_port()
         web = stack.enter_context(processes.web(place, port))
         bench = await _bench(place, connection, port)
@@ -146,8 +146,8 @@ async def _measure(place: Place) -> dict[str, float]:
         _ensure_well(web)
         for handle in (_CREATOR, _RUSH_CREATOR):
             await ensure_balance(connection, await _creator_id(connection, handle))
-        _say(f"\n{await ensure_books(connection)} invariants of the ledger hold, none is broken.")
-        _say(f"All took {time.monotonic() - began:.0f} s.")
+        say(f"\n{await ensure_books(connection)} invariants of the ledger hold, none is broken.")
+        say(f"All took {time.monotonic() - began:.0f} s.")
     return result
 
 
@@ -155,7 +155,7 @@ def _ensure_well(process: Process) -> None:
     """Fail if a process has ended, and show what it warned of."""
     process.ensure_alive()
     for warning in process.warnings()[:5]:
-        _say(f"  said by {process.name}: {warning}")
+        say(f"  said by {process.name}: {warning}")
 
 
 async def _bench(place: Place, connection: "asyncpg.Connection[asyncpg.Record]", port: int) -> Bench:
@@ -176,7 +176,7 @@ async def _creator_id(connection: "asyncpg.Connection[asyncpg.Record]", handle: 
 
 
 async def _tip_create_vs_floor(bench: Bench) -> dict[str, float]:
-    _say(f"\ntipCreate against a bare durable insert, {CONNECTIONS} connections")
+    say(f"\ntipCreate against a bare durable insert, {CONNECTIONS} connections")
     port = processes.free_port()
     admin = await asyncpg.connect(bench.place.floor_dsn)
     await admin.execute(floor.TABLE)
@@ -189,9 +189,9 @@ async def _tip_create_vs_floor(bench: Bench) -> dict[str, float]:
         for number in range(ROUNDS):
             floors.append(await _floor_per_second(port, FLOOD_SECONDS))
             tips.append(await _tips_per_second(bench, FLOOD_SECONDS))
-            _say(f"  round {number + 1}: {tips[-1]:7.0f} tips/s {floors[-1]:7.0f} floor/s")
+            say(f"  round {number + 1}: {tips[-1]:7.0f} tips/s {floors[-1]:7.0f} floor/s")
     ratio = statistics.median(tips) / statistics.median(floors)
-    _say_target(
+    say_target(
         "  median tips/s ÷ median floor/s", ratio, ratio >= FLOOR_RATIO_TARGET, f"≥ {FLOOR_RATIO_TARGET}", 3
     )
     return {
@@ -230,7 +230,7 @@ def _floor_request() -> bytes:
 
 
 async def _settled_tips_per_second(bench: Bench) -> dict[str, float]:
-    _say(f"\n{RUSH_TIPS:,} tips to one creator settled by one worker")
+    say(f"\n{RUSH_TIPS:,} tips to one creator settled by one worker")
     connection = bench.connection
     creator_id = await _creator_id(connection, _RUSH_CREATOR)
     payer_id: UUID = await connection.fetchval("select id from users where subject = 'supporter-0'")
@@ -239,11 +239,11 @@ async def _settled_tips_per_second(bench: Bench) -> dict[str, float]:
     for number in range(ROUNDS):
         for settled, types in ((both, _BOTH), (alone, _SUCCEEDED_ALONE)):
             settled.append(await rush(connection, creator_id, payer_id, tips=RUSH_TIPS, event_types=types))
-        _say(f"  round {number + 1}: {both[-1]:7.0f} tips/s {alone[-1]:7.0f} without their charges")
+        say(f"  round {number + 1}: {both[-1]:7.0f} tips/s {alone[-1]:7.0f} without their charges")
     await ensure_books(connection)
     median = statistics.median(both)
-    _say_target("  median with both webhooks", median, median >= SETTLED_TARGET, f"≥ {SETTLED_TARGET}", 0)
-    _say(f"  median without the charges: {statistics.median(alone):.0f}")
+    say_target("  median with both webhooks", median, median >= SETTLED_TARGET, f"≥ {SETTLED_TARGET}", 0)
+    say(f"  median without the charges: {statistics.median(alone):.0f}")
     return {
         "settled_tips_per_s": round(median, 1),
         "settled_tips_per_s_without_charges": round(statistics.median(alone), 1),
@@ -289,7 +289,7 @@ def _key(payment: str) -> UUID:
 
 
 async def _cpu_per_tip(bench: Bench, web: Process, worker: Process) -> dict[str, float]:
-    _say(f"\nCPU of {ROUNDS} times {WAY_TIPS} tips, created, confirmed, told by webhook and settled")
+    say(f"\nCPU of {ROUNDS} times {WAY_TIPS} tips, created, confirmed, told by webhook and settled")
     postmaster = processes.postmaster_of(bench.connection.get_server_pid())
 
     def used() -> list[float]:
@@ -301,14 +301,14 @@ async def _cpu_per_tip(bench: Bench, web: Process, worker: Process) -> dict[str,
         before = used()
         await _whole_way(bench, WAY_TIPS)
         rounds.append([(b - a) * 1000 / WAY_TIPS for a, b in zip(before, used(), strict=True)])
-        _say(f"  {_split(rounds[-1])}, ms per tip")
+        say(f"  {_split(rounds[-1])}, ms per tip")
     before = used()
     await asyncio.sleep(IDLE_SECONDS)
     idle = [(b - a) * 1000 / IDLE_SECONDS for a, b in zip(before, used(), strict=True)]
-    _say(f"  {_split(idle)}, ms per second while nothing happens")
+    say(f"  {_split(idle)}, ms per second while nothing happens")
     median = statistics.median(map(sum, rounds))
     parts = [statistics.median(part) for part in zip(*rounds, strict=True)]
-    _say(f"  median: {median:.1f} ms per tip")
+    say(f"  median: {median:.1f} ms per tip")
     return {
         "cpu_ms_per_tip": round(median, 2),
         "cpu_ms_per_tip_web": round(parts[0], 2),
@@ -323,8 +323,8 @@ def _split(parts: Sequence[float]) -> str:
 
 
 async def _sql_per_tip(bench: Bench) -> dict[str, float]:
-    _say(f"\nSQL statements of {WAY_TIPS} such tips, by PostgreSQL's log, less what is polled while idle")
-    _say("  per tip: count, planning + execution")
+    say(f"\nSQL statements of {WAY_TIPS} such tips, by PostgreSQL's log, less what is polled while idle")
+    say("  per tip: count, planning + execution")
     async with Statements(bench.connection, bench.place.server_log, _NAME) as statements:
         await statements.begin()
         await asyncio.sleep(IDLE_SECONDS)
@@ -337,11 +337,11 @@ async def _sql_per_tip(bench: Bench) -> dict[str, float]:
     others = _executions(left, frames=False)
     for sql, executed in sorted(left.items(), key=lambda item: -item[1].count)[:STATEMENTS_SHOWN]:
         planning, milliseconds = executed.planning_milliseconds / WAY_TIPS, executed.milliseconds / WAY_TIPS
-        _say(f"  {executed.count / WAY_TIPS:6.2f}  {planning:6.2f} + {milliseconds:5.2f} ms  {shown(sql)}")
+        say(f"  {executed.count / WAY_TIPS:6.2f}  {planning:6.2f} + {milliseconds:5.2f} ms  {shown(sql)}")
     polled = (_executions(idle, frames=True) + _executions(idle, frames=False)) / IDLE_SECONDS
     each, framed = others / WAY_TIPS, frames / WAY_TIPS
-    _say(f"  {each + framed:.1f} per tip = {each:.1f} and {framed:.1f} that begin or end transactions")
-    _say(f"  {polled:.0f} a second are polled while idle")
+    say(f"  {each + framed:.1f} per tip = {each:.1f} and {framed:.1f} that begin or end transactions")
+    say(f"  {polled:.0f} a second are polled while idle")
     return {
         "sql_per_tip": round((frames + others) / WAY_TIPS, 2),
         "sql_per_tip_without_transactions": round(others / WAY_TIPS, 2),
@@ -356,7 +356,7 @@ def _executions(executed: Mapping[str, Executed], *, frames: bool) -> float:
 
 
 async def _webhook_to_push(bench: Bench) -> dict[str, float]:
-    _say(f"\nFrom the webhook to the push: {LIVE_TIPS_PER_SECOND} tips a second, every payment watched")
+    say(f"\nFrom the webhook to the push: {LIVE_TIPS_PER_SECOND} tips a second, every payment watched")
     first_receipt = await bench.connection.fetchval(_LAST_RECEIPT)
     created_at: dict[str, float] = {}
     async with AsyncExitStack() as stack:
@@ -390,13 +390,13 @@ async def _webhook_to_push(bench: Bench) -> dict[str, float]:
     to_push = [(at - received) * 1000 for _, received, _, at in times]
     if min(to_push) < 0:
         raise WrongAnswerError("A payment succeeded before its webhook came.")
-    _say_percentiles("webhook → settled", [(settled - received) * 1000 for _, received, settled, _ in times])
-    _say_percentiles("settled → push", [(at - settled) * 1000 for _, _, settled, at in times])
-    _say_percentiles("webhook → push", to_push)
-    _say_percentiles("create → push", [(at - created) * 1000 for created, _, _, at in times])
+    say_percentiles("webhook → settled", [(settled - received) * 1000 for _, received, settled, _ in times])
+    say_percentiles("settled → push", [(at - settled) * 1000 for _, _, settled, at in times])
+    say_percentiles("webhook → push", to_push)
+    say_percentiles("create → push", [(at - created) * 1000 for created, _, _, at in times])
     p99 = percentile(to_push, 99)
     met = p99 < PUSH_P99_TARGET_MILLISECONDS
-    _say_target("  webhook → push, p99", p99, met, f"< {PUSH_P99_TARGET_MILLISECONDS} ms", 1)
+    say_target("  webhook → push, p99", p99, met, f"< {PUSH_P99_TARGET_MILLISECONDS} ms", 1)
     return {
         "webhook_to_push_p50_ms": round(percentile(to_push, 50), 2),
         "webhook_to_push_p99_ms": round(p99, 2),
@@ -405,27 +405,6 @@ async def _webhook_to_push(bench: Bench) -> dict[str, float]:
 
 async def _sleep_until(moment: float) -> None:
     await asyncio.sleep(max(0.0, moment - asyncio.get_running_loop().time()))
-
-
-def percentile(values: Sequence[float], rank: float) -> float:
-    """Return the smallest value that ``rank`` per cent of the values do not exceed."""
-    return sorted(values)[math.ceil(len(values) * rank / 100) - 1]
-
-
-# Saying it ------------------------------------------------------------------------------------------------
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
-
-
-def _say_target(what: str, value: float, met: bool, target: str, digits: int) -> None:
-    _say(f"{what}: {value:.{digits}f} ({'meets' if met else 'MISSES'} the target {target})")
-
-
-def _say_percentiles(what: str, values: Sequence[float]) -> None:
-    p50, p95, p99 = (percentile(values, rank) for rank in (50, 95, 99))
-    _say(f"  {what:18} p50 {p50:7.1f}  p95 {p95:7.1f}  p99 {p99:7.1f}  most {max(values):7.1f} ms")
 
 
 if __name__ == "__main__":

@@ -130,13 +130,27 @@ async def creator_earnings(
     return Earnings(
         pending=Money.of(found.pending),
         available=Money.of(found.available),
+        reserved=Money.of(found.reserved),
+        in_payout=Money.of(found.in_payout),
+        owed=Money.of(found.owed),
         lifetime=Money.of(found.lifetime),
+        returned=Money.of(found.returned),
         by_source=[
-            EarningsBySource(source=PaymentKind(total.source), net=Money.of(total.net), payments=total.payments)
+            EarningsBySource(
+                source=PaymentKind(total.source),
+                net=Money.of(total.net),
+                returned=Money.of(total.returned),
+                payments=total.payments,
+            )
             for total in found.by_source
         ],
         by_day=[
-            EarningsByDay(day=total.day, net=Money.of(total.net), payments=total.payments)
+            EarningsByDay(
+                day=total.day,
+                net=Money.of(total.net),
+                returned=Money.of(total.returned),
+                payments=total.payments,
+            )
             for total in found.by_day
         ],
     )

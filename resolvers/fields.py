@@ -93,7 +93,7 @@ def id_of(noun: Noun, text: str, *path: str) -> Any:
     """Return the UUID behind an id a client sent. Errors: NOT_FOUND, as for one that isn't there."""
     value = ids.decode(noun, text)
     if value is None:
-        raise not_found(noun.name.lower(), *path)
+        raise not_found(noun.name.lower().replace("_", " "), *path)
     return value
 
 

@@ -12,9 +12,12 @@ from core.scopes import Scope
 from core.viewer import Viewer
 from resolvers import shown
 from services import creators as creator_service
+from services import disputes as dispute_service
 from services import payments as payment_service
+from services import payouts as payout_service
 from services import products as product_service
 from services import purchases as purchase_service
+from services import refunds as refund_service
 from services import tips as tip_service
 from services import users as user_service
 from services.engine import Engine
@@ -46,10 +49,10 @@ async def user_names(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[An
 
 
 async def payments(engine: Engine, viewer: Viewer, keys: Sequence[UUID]) -> list[Any]:
-    """Payments, for those who pay them."""
+    """Payments, for those who pay them and those who are paid."""
     rows = await payment_service.by_id(engine, keys)
     own = [row for row in rows if may_see_payment(viewer, row)]
-    return _aligned(keys, own, shown.payment)
+    return _aligned(keys, own, lambda row: shown.payment(row, payer=payment_service.is_payer(viewer, row)))
 
 
 async def events_of_payment(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
@@ -68,10 +71,38 @@ async def purchase_of_payment(engine: Engine, _: Viewer, keys: Sequence[UUID]) -
     return _aligned(keys, await purchase_service.by_payment(engine, keys), shown.purchase, "payment_id")
 
 
+async def refunds_of_payment(engine: Engine, viewer: Viewer, keys: Sequence[UUID]) -> list[Any]:
+    """The refunds of payments, for whoever may see them."""
+    rows = [row for row in await refund_service.by_payment(engine, keys) if may_see_refund(viewer, row)]
+    return [[shown.refund(row) for row in rows if row["payment_id"] == key] for key in keys]
+
+
+async def disputes_of_payment(engine: Engine, viewer: Viewer, keys: Sequence[UUID]) -> list[Any]:
+    """The disputes over payments, for whoever may see them."""
+    rows = [row for row in await dispute_service.by_payment(engine, keys) if may_see_dispute(viewer, row)]
+    return [[shown.dispute(row) for row in rows if row["payment_id"] == key] for key in keys]
+
+
 def may_see_payment(viewer: Viewer, row: Any) -> bool:
-    """Return whether a payment may be read: by its payer with the scope, or with the payment's token."""
-    guest = viewer.payment_id is not None
-    return payment_service.is_payer(viewer, row) and (guest or viewer.may(Scope.ACCOUNT_READ))
+    """Return whether a payment may be read: by its payer or its creator with the scope, or with its token."""
+    if payment_service.is_payer(viewer, row):
+        return viewer.payment_id is not None or viewer.may(Scope.ACCOUNT_READ)
+    return _is_earner(viewer, row)
+
+
+def may_see_refund(viewer: Viewer, row: Any) -> bool:
+    """Return whether a refund may be read: by either side of its payment, with its token, or by finance."""
+    return may_see_part(viewer, row, "payer_id") or viewer.may(Scope.FINANCE_READ)
+
+
+def may_see_dispute(viewer: Viewer, row: Any) -> bool:
+    """Return whether a dispute may be read: by the creator it is about, or by finance."""
+    return _is_earner(viewer, row) or viewer.may(Scope.FINANCE_READ)
+
+
+def _is_earner(viewer: Viewer, row: Any) -> bool:
+    own = viewer.user_id is not None and viewer.user_id == row["creator_user_id"]
+    return own and viewer.may(Scope.EARNINGS_READ)
 
 
 def may_see_part(viewer: Viewer, row: Any, payer_column: str) -> bool:
@@ -85,6 +116,18 @@ def may_see_part(viewer: Viewer, row: Any, payer_column: str) -> bool:
     return bool(row["creator_user_id"] == viewer.user_id) and viewer.may(Scope.EARNINGS_READ)
 
 
+async def events_of_payout(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
+    """The events of payouts; reached from payouts one may see."""
+    rows = await payout_service.events_of(engine, keys)
+    return [[shown.payout_event(row) for row in rows if row["payout_id"] == key] for key in keys]
+
+
+def may_see_payouts(viewer: Viewer, creator_user_id: Any) -> bool:
+    """Return whether a creator's payouts may be read: by that creator with the scope, or by finance."""
+    own = viewer.user_id == creator_user_id and viewer.may(Scope.EARNINGS_READ)
+    return viewer.is_signed_in and (own or viewer.may(Scope.FINANCE_READ))
+
+
 LOADERS: Final[Mapping[str, Loader]] = {
     "creators": creators,
     "creator_of_user": creator_of_user,
@@ -92,6 +135,9 @@ LOADERS: Final[Mapping[str, Loader]] = {
     "user_names": user_names,
     "payments": payments,
     "events_of_payment": events_of_payment,
+    "events_of_payout": events_of_payout,
     "tip_of_payment": tip_of_payment,
     "purchase_of_payment": purchase_of_payment,
+    "refunds_of_payment": refunds_of_payment,
+    "disputes_of_payment": disputes_of_payment,
 }

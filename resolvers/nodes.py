@@ -8,10 +8,11 @@ from core.scopes import Scope
 from resolvers import shown
 from resolvers.context import Info
 from resolvers.fields import Id, query
-from resolvers.loaders import may_see_part, may_see_payment
+from resolvers.loaders import may_see_dispute, may_see_part, may_see_payment, may_see_refund
+from resolvers.payouts import find_payout
 from resolvers.products import find_product
 from schema.base import Node
-from services import creators, payments, purchases, tips, users
+from services import creators, disputes, methods, payments, purchases, refunds, tips, users
 
 
 @strawberry.type
@@ -38,5 +39,21 @@ class NodeQuery:
         if noun is Noun.PURCHASE:
             rows = await purchases.by_id(engine, [key])
             return shown.purchase(rows[0]) if rows and may_see_part(viewer, rows[0], "buyer_id") else None
-        row = await payments.read(engine, key)
-        return shown.payment(row) if row is not None and may_see_payment(viewer, row) else None
+        if noun is Noun.REFUND:
+            rows = await refunds.by_id(engine, [key])
+            return shown.refund(rows[0]) if rows and may_see_refund(viewer, rows[0]) else None
+        if noun is Noun.DISPUTE:
+            rows = await disputes.by_id(engine, [key])
+            return shown.dispute(rows[0]) if rows and may_see_dispute(viewer, rows[0]) else None
+        if noun is Noun.PAYMENT_METHOD:
+            rows = await methods.by_id(engine, [key])
+            own = bool(rows) and rows[0]["user_id"] == viewer.user_id and viewer.may(Scope.ACCOUNT_READ)
+            return shown.payment_method(rows[0]) if own and methods.is_usable(rows[0]) else None
+        if noun is Noun.PAYOUT:
+            return await find_payout(info, key)
+        if noun is Noun.PAYMENT:
+            row = await payments.read(engine, key)
+            if row is None or not may_see_payment(viewer, row):
+                return None
+            return shown.payment(row, payer=payments.is_payer(viewer, row))
+        return None

@@ -8,7 +8,7 @@ import strawberry
 
 from core import ids
 from core.cursors import decode_cursor, encode_cursor
-from core.errors import not_found
+from core.errors import ErrorCode, Refused, not_found
 from core.ids import Noun
 from core.scopes import Scope
 from resolvers import shown
@@ -20,25 +20,27 @@ from schema.payments import (
     Payment,
     PaymentCancelInput,
     PaymentCancelPayload,
+    PaymentCaptureInput,
+    PaymentCapturePayload,
     PaymentConfirmInput,
     PaymentConfirmPayload,
     PaymentStatusUpdate,
     UpdateKind,
 )
-from services import charging, feeds, payments
+from services import charging, feeds, methods, payments
 
 
 @strawberry.type
 class PaymentQuery:
     @query(
-        description="A payment by its id, for its payer or with its token; null for anybody else.",
+        description="A payment by its id, for its payer, with its token, or for the creator who is paid; null for "
+        "anybody else.",
         scope=Scope.ACCOUNT_READ,
         guests=True,
     )
     async def payment(self, info: Info, id: Id) -> Payment | None:  # ruff: ignore[builtin-argument-shadowing] - the contract's name
-        row = await payments.read(info.context.engine, id_of(Noun.PAYMENT, id, "id"))
-        visible = row is not None and may_see_payment(info.context.viewer, row)
-        return shown.payment(row) if visible else None
+        row = await _visible(info, id_of(Noun.PAYMENT, id, "id"))
+        return None if row is None else _shown(info, row)
 
 
 @strawberry.type
@@ -52,16 +54,34 @@ class PaymentMutation:
     async def payment_confirm(self, info: Info, input: PaymentConfirmInput) -> PaymentConfirmPayload:  # ruff: ignore[builtin-argument-shadowing]
         command = charging.Confirm(
             payment_id=id_of(Noun.PAYMENT, input.payment_id, "paymentId"),
-            method=input.method,
+            method=await _method(info, input),
             return_url=input.return_url,
             key=input.idempotency_key,
         )
         answer = await charging.confirm(info.context.engine, info.context.viewer, command)
         info.context.replayed = answer.replayed
-        return PaymentConfirmPayload(payment=shown.payment(answer.row), errors=_errors(answer))
+        return PaymentConfirmPayload(payment=_shown(info, answer.row), errors=_errors(answer))
 
     @mutation(
-        description="Cancel a payment that nothing was captured of.",
+        description="Capture a payment that you are paid and whose amount is reserved, or a part of it. Operators "
+        "may capture any.",
+        scope=Scope.PAYMENTS_WRITE,
+        payload=PaymentCapturePayload,
+        operators=True,
+    )
+    async def payment_capture(self, info: Info, input: PaymentCaptureInput) -> PaymentCapturePayload:  # ruff: ignore[builtin-argument-shadowing]
+        command = charging.Capture(
+            payment_id=id_of(Noun.PAYMENT, input.payment_id, "paymentId"),
+            amount=None if input.amount is None else input.amount.parsed(),
+            key=input.idempotency_key,
+        )
+        answer = await charging.capture(info.context.engine, info.context.viewer, command)
+        info.context.replayed = answer.replayed
+        return PaymentCapturePayload(payment=_shown(info, answer.row), errors=_errors(answer))
+
+    @mutation(
+        description="Cancel a payment of yours that nothing was captured of; once its amount is reserved, the "
+        "creator who is paid may let it go as well.",
         scope=Scope.PAYMENTS_WRITE,
         payload=PaymentCancelPayload,
         guests=True,
@@ -72,14 +92,14 @@ class PaymentMutation:
         )
         answer = await charging.cancel(info.context.engine, info.context.viewer, command)
         info.context.replayed = answer.replayed
-        return PaymentCancelPayload(payment=shown.payment(answer.row), errors=_errors(answer))
+        return PaymentCancelPayload(payment=_shown(info, answer.row), errors=_errors(answer))
 
 
 @strawberry.type
 class PaymentSubscription:
     @subscription(
         description="A payment's status: a snapshot first, then every change, in order and none missing. With "
-        "`after`, only what came later. For its payer or with its token.",
+        "`after`, only what came later. For its payer, with its token, or for the creator who is paid.",
         scope=Scope.ACCOUNT_READ,
         guests=True,
     )
@@ -103,7 +123,7 @@ class PaymentSubscription:
             if row is None:
                 raise top_level(not_found("payment", "paymentId"))
             info.context.forget()
-            return _update(key, item, row)
+            return _update(key, item, _shown(info, row))
 
         async for update in stream(feed, key, show):
             yield update
@@ -114,8 +134,21 @@ async def _visible(info: Info, key: UUID) -> Any:
     return row if row is not None and may_see_payment(info.context.viewer, row) else None
 
 
-def _update(key: UUID, item: feeds.FeedItem, row: Any) -> PaymentStatusUpdate:
-    payment = shown.payment(row)
+def _shown(info: Info, row: Any) -> Payment:
+    return shown.payment(row, payer=payments.is_payer(info.context.viewer, row))
+
+
+async def _method(info: Info, given: PaymentConfirmInput) -> str:
+    """Return what the provider knows the chosen method by. Errors: INPUT_INVALID, NOT_FOUND."""
+    if given.payment_method_id is not None and given.method is None:
+        key = id_of(Noun.PAYMENT_METHOD, given.payment_method_id, "paymentMethodId")
+        return await methods.own(info.context.engine, info.context.viewer, key)
+    if given.method is None or given.payment_method_id is not None:
+        raise Refused(ErrorCode.INPUT_INVALID, "Send either a method or a paymentMethodId.", path=("method",))
+    return given.method
+
+
+def _update(key: UUID, item: feeds.FeedItem, payment: Payment) -> PaymentStatusUpdate:
     if isinstance(item, feeds.Reset):
         return PaymentStatusUpdate(
             kind=UpdateKind.RESET, cursor=encode_cursor(key, 0), event=None, payment=payment

@@ -66,6 +66,7 @@ class ProductMutation:
             price=_price(input.price),
             stock=input.stock,
             key=input.idempotency_key,
+            manual_capture=input.manual_capture,
         )
         product_id, info.context.replayed = await products.create(
             info.context.engine, info.context.viewer, command
@@ -82,6 +83,7 @@ class ProductMutation:
             stock=input.stock,
             unlimited_stock=input.unlimited_stock,
             key=input.idempotency_key,
+            manual_capture=input.manual_capture,
         )
         product_id, info.context.replayed = await products.update(
             info.context.engine, info.context.viewer, command

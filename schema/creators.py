@@ -24,10 +24,13 @@ from schema.earnings import Earnings
 from schema.enums import Scope
 from schema.errors import Payload
 from schema.scalars import CurrencyCode
-from schema.sorts import ProductSort, TipSort
+from schema.sorts import PayoutSort, ProductSort, TipSort
 
 if TYPE_CHECKING:
+    from schema.disputes import Dispute
+    from schema.payouts import Payout, PayoutAccount, PayoutSchedule, PayoutWhere
     from schema.products import Product, ProductWhere
+    from schema.refunds import Refund
     from schema.tips import Tip, TipWhere
 
 
@@ -102,6 +105,30 @@ class Creator(Node):
         return result
 
     @computed(
+        description="The refunds of what they were paid, the newest first. Null unless you are this creator, or "
+        "of the platform's finance staff.",
+        directives=access(Scope.EARNINGS_READ),
+    )
+    async def refunds(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[Annotated["Refund", strawberry.lazy("schema.refunds")]] | None:
+        page = PageArguments(first, after, last, before)
+        result: Connection[Refund] | None = await nested("creator_refunds")(self, info, page)
+        return result
+
+    @computed(
+        description="The disputes over what they were paid, the newest first. Null unless you are this creator, "
+        "or of the platform's finance staff.",
+        directives=access(Scope.EARNINGS_READ),
+    )
+    async def disputes(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[Annotated["Dispute", strawberry.lazy("schema.disputes")]] | None:
+        page = PageArguments(first, after, last, before)
+        result: Connection[Dispute] | None = await nested("creator_disputes")(self, info, page)
+        return result
+
+    @computed(
         description="One of their accounts. Null unless you are this creator. Several that are asked for together "
         "are read at one moment.",
         directives=access(Scope.EARNINGS_READ),
@@ -113,6 +140,48 @@ class Creator(Node):
         currency: Annotated[CurrencyCode, strawberry.argument(description="In which currency.")],
     ) -> Account | None:
         result: Account | None = await nested("creator_account")(self, info, kind, currency)
+        return result
+
+    @computed(
+        description="What was paid out to them, or is on its way. Null unless you are this creator, or finance.",
+        directives=access(Scope.EARNINGS_READ),
+    )
+    async def payouts(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        where: Annotated[Annotated["PayoutWhere", strawberry.lazy("schema.payouts")] | None, WHERE] = None,
+        sort: Annotated[PayoutSort, SORT] = PayoutSort.NEWEST,
+    ) -> Connection[Annotated["Payout", strawberry.lazy("schema.payouts")]] | None:
+        page = PageArguments(first, after, last, before)
+        result: Connection[Payout] | None = await nested("creator_payouts")(self, info, page, where, sort)
+        return result
+
+    @computed(
+        description="Their account with the payment provider; null before `creatorOnboard`, and unless you are "
+        "this creator, or finance.",
+        directives=access(Scope.EARNINGS_READ),
+    )
+    async def payout_account(
+        self, info: Info
+    ) -> Annotated["PayoutAccount", strawberry.lazy("schema.payouts")] | None:
+        result: PayoutAccount | None = await nested("creator_payout_account")(self, info)
+        return result
+
+    @computed(
+        description="When a currency is paid out by itself; null if that was never set, and unless you are this "
+        "creator, or finance.",
+        directives=access(Scope.EARNINGS_READ),
+    )
+    async def payout_schedule(
+        self,
+        info: Info,
+        currency: Annotated[CurrencyCode, strawberry.argument(description="Of which currency.")],
+    ) -> Annotated["PayoutSchedule", strawberry.lazy("schema.payouts")] | None:
+        result: PayoutSchedule | None = await nested("creator_payout_schedule")(self, info, currency)
         return result
 
 

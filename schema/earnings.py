@@ -12,6 +12,7 @@ from schema.money import Money
 class EarningsBySource:
     source: PaymentKind = strawberry.field(description="What was paid for.")
     net: Money = strawberry.field(description="What the creator got of it.")
+    returned: Money = strawberry.field(description="What left it again by refunds and disputes that stand.")
     payments: int = strawberry.field(description="How many payments it was.")
 
 
@@ -19,6 +20,7 @@ class EarningsBySource:
 class EarningsByDay:
     day: date = strawberry.field(description="The day, in UTC.")
     net: Money = strawberry.field(description="What the creator got.")
+    returned: Money = strawberry.field(description="What left again that day by refunds and disputes that stand.")
     payments: int = strawberry.field(description="How many payments it was.")
 
 
@@ -26,8 +28,14 @@ class EarningsByDay:
 class Earnings:
     pending: Money = strawberry.field(description="Captured, and not theirs to use yet.")
     available: Money = strawberry.field(description="Theirs to be paid out.")
+    reserved: Money = strawberry.field(description="Kept back for a while, in case of refunds and disputes.")
+    in_payout: Money = strawberry.field(description="On its way to their bank.")
+    owed: Money = strawberry.field(description="What they owe; it is paid from what they earn next.")
     lifetime: Money = strawberry.field(
         description="All that was ever captured for them, within `since` and `until` if given."
+    )
+    returned: Money = strawberry.field(
+        description="What of that left again by refunds and disputes that stand, within the same days."
     )
     by_source: list[EarningsBySource] = strawberry.field(description="`lifetime` by what was paid for.")
     by_day: list[EarningsByDay] = strawberry.field(description="`lifetime` by day, the newest first.")

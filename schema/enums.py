@@ -9,6 +9,7 @@ import strawberry
 from core.disputes import DisputeNextAction, DisputeStatus
 from core.errors import ErrorCode, NextAction
 from core.payments import PaymentKind, PaymentNextAction, PaymentStatus
+from core.payouts import PayoutInterval, PayoutStatus
 from core.refunds import RefundReason, RefundStatus
 from core.scopes import Scope
 
@@ -20,6 +21,8 @@ __all__ = [
     "PaymentKind",
     "PaymentNextAction",
     "PaymentStatus",
+    "PayoutInterval",
+    "PayoutStatus",
     "RefundReason",
     "RefundStatus",
     "Scope",
@@ -185,5 +188,29 @@ described(
         DisputeNextAction.ANSWER: "Give evidence, before `respondBy`.",
         DisputeNextAction.WAIT: "Nothing; it is being decided, or evidence is on its way.",
         DisputeNextAction.NONE: "Nothing; it is decided, or the time for evidence is over.",
+    },
+)
+described(
+    PayoutStatus,
+    "Where a payout stands.",
+    {
+        PayoutStatus.REQUESTED: "Being handed to the provider; its money is no longer available.",
+        PayoutStatus.ON_HOLD: "Waits until the creator's open disputes are decided.",
+        PayoutStatus.RECONCILING: "The provider did not answer; what happened is being looked up.",
+        PayoutStatus.TRANSFERRED: "On the creator's account with the provider.",
+        PayoutStatus.IN_TRANSIT: "On its way to the bank.",
+        PayoutStatus.PAID: "At the bank. It can still fail.",
+        PayoutStatus.FAILED: "Not paid; the money is available again.",
+        PayoutStatus.CANCELED: "Cancelled; the money is available again.",
+    },
+)
+described(
+    PayoutInterval,
+    "How often money is paid out by itself.",
+    {
+        PayoutInterval.MANUAL: "Never: only when it is asked for.",
+        PayoutInterval.DAILY: "Every day.",
+        PayoutInterval.WEEKLY: "Once a week.",
+        PayoutInterval.MONTHLY: "Once a month.",
     },
 )

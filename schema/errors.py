@@ -52,11 +52,23 @@ class DisputeResponseLate(UserError):  # ruff: ignore[error-suffix-on-exception-
     respond_by: datetime = strawberry.field(description="Until when evidence was taken.")
 
 
+@strawberry.type(description="More was to be paid out than is available.")
+class InsufficientBalance(UserError):  # ruff: ignore[error-suffix-on-exception-name] - a type of the contract, not an exception
+    available: Money = strawberry.field(description="What is available.")
+
+
+@strawberry.type(description="Less was to be paid out than is paid out at once.")
+class PayoutBelowMinimum(UserError):  # ruff: ignore[error-suffix-on-exception-name] - a type of the contract, not an exception
+    minimum: Money = strawberry.field(description="The smallest payout.")
+
+
 ERROR_TYPES = (
     InputError,
     InsufficientStock,
     PaymentDeclined,
     AmountOutOfRange,
+    InsufficientBalance,
+    PayoutBelowMinimum,
     RefundTooLarge,
     DisputeResponseLate,
 )
@@ -81,6 +93,12 @@ def user_error(refused: Refused) -> UserError:
     if code is ErrorCode.DISPUTE_RESPONSE_LATE:
         until = datetime.fromisoformat(data["respondBy"])
         return DisputeResponseLate(code=code, message=message, path=path, next_action=action, respond_by=until)
+    if code is ErrorCode.INSUFFICIENT_BALANCE:
+        available = Money.of(core.money.money(data["available"], data["currency"]))
+        return InsufficientBalance(code=code, message=message, path=path, next_action=action, available=available)
+    if code is ErrorCode.PAYOUT_BELOW_MINIMUM:
+        least = Money.of(core.money.money(data["minimum"], data["currency"]))
+        return PayoutBelowMinimum(code=code, message=message, path=path, next_action=action, minimum=least)
     if "minimum" in data:
         return AmountOutOfRange(
             code=code,

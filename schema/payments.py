@@ -14,10 +14,12 @@ from schema.creators import Creator
 from schema.enums import PaymentKind, PaymentNextAction, PaymentStatus, described
 from schema.errors import Payload
 from schema.fees import PaymentLine
-from schema.money import Money
+from schema.money import Money, MoneyInput
 
 if TYPE_CHECKING:
+    from schema.disputes import Dispute
     from schema.purchases import Purchase
+    from schema.refunds import Refund
     from schema.tips import Tip
 
 
@@ -55,7 +57,24 @@ class PaymentEvent:
     at: datetime = strawberry.field(description="When.")
 
 
-@strawberry.type(description="A payment for one tip or purchase. Seen by its payer, or with its token.")
+@strawberry.type(
+    description="What became of a payment's amount so far. What is pending is asked for and not certain yet."
+)
+class PaymentAmounts:
+    authorized: Money = strawberry.field(description="Reserved, and neither captured nor let go.")
+    authorized_pending: Money = strawberry.field(description="Being reserved.")
+    captured: Money = strawberry.field(description="Taken in, whatever went back since.")
+    captured_pending: Money = strawberry.field(description="Being taken in.")
+    refunded: Money = strawberry.field(description="Gone back to the payer by refunds.")
+    refunded_pending: Money = strawberry.field(description="On its way back to the payer.")
+    canceled: Money = strawberry.field(description="Never to be taken in.")
+    canceled_pending: Money = strawberry.field(description="Being let go.")
+
+
+@strawberry.type(
+    description="A payment for one tip or purchase. Seen by its payer, with its token, and by the creator who is "
+    "paid."
+)
 class Payment(Node):
     key: strawberry.Private[UUID]
     creator_key: strawberry.Private[UUID]
@@ -67,6 +86,13 @@ class Payment(Node):
     next_action: PaymentAction = strawberry.field(description="What the payer's client does next.")
     amount: Money = strawberry.field(description="What the payer pays.")
     split: strawberry.Private[Callable[[], list[PaymentLine]]]
+    became: strawberry.Private[Callable[[], PaymentAmounts]]
+    manual_capture: bool = strawberry.field(
+        description="Whether confirming it only reserves the amount, for the creator to capture later."
+    )
+    capture_before: datetime | None = strawberry.field(
+        description="When what is reserved lapses, unless it is captured before."
+    )
     cursor: str = strawberry.field(description="The place of its last event: `paymentStatus` resumes from it.")
     created_at: datetime = strawberry.field(description="When it was created.")
     creator: Creator = edge("creators", key=lambda payment: payment.creator_key, description="Who is paid.")
@@ -83,10 +109,22 @@ class Payment(Node):
     events: list[PaymentEvent] = edge(
         "events_of_payment", key=lambda payment: payment.key, description="All changes of its status, in order."
     )
+    refunds: list[Annotated["Refund", strawberry.lazy("schema.refunds")]] = edge(
+        "refunds_of_payment", key=lambda payment: payment.key, description="Its refunds, the oldest first."
+    )
+    disputes: list[Annotated["Dispute", strawberry.lazy("schema.disputes")]] = edge(
+        "disputes_of_payment",
+        key=lambda payment: payment.key,
+        description="The disputes over it, the oldest first. Shown to the creator who is paid alone.",
+    )
 
     @computed(description="Where it goes, fixed when it was created: the lines that `quote` gave.")
     def lines(self) -> list[PaymentLine]:
         return self.split()
+
+    @computed(description="What became of its amount so far.")
+    def amounts(self) -> PaymentAmounts:
+        return self.became()
 
 
 class UpdateKind(StrEnum):
@@ -118,8 +156,13 @@ class PaymentStatusUpdate:
 class PaymentConfirmInput:
     idempotency_key: str = strawberry.field(description="Sent again with the same key it happens once.")
     payment_id: strawberry.ID = strawberry.field(description="Which payment.")
-    method: str = strawberry.field(
-        description="A token the payment provider gave out for the payer's card. Never a card number."
+    method: str | None = strawberry.field(
+        default=None,
+        description="A token the payment provider gave out for the payer's card. Never a card number. One of this "
+        "and `paymentMethodId` is needed.",
+    )
+    payment_method_id: strawberry.ID | None = strawberry.field(
+        default=None, description="A payment method the signed-in payer saved."
     )
     return_url: str | None = strawberry.field(
         default=None, description="Where the payer comes back to after authenticating. http or https."
@@ -132,6 +175,15 @@ class PaymentCancelInput:
     payment_id: strawberry.ID = strawberry.field(description="Which payment.")
 
 
+@strawberry.input(description="Capture a payment whose amount is reserved.")
+class PaymentCaptureInput:
+    idempotency_key: str = strawberry.field(description="Sent again with the same key it happens once.")
+    payment_id: strawberry.ID = strawberry.field(description="Which payment: one that you are paid.")
+    amount: MoneyInput | None = strawberry.field(
+        default=None, description="How much of it; the rest is let go. Without it, all that is reserved."
+    )
+
+
 @strawberry.type(description="The payment after the provider was asked to charge it.")
 class PaymentConfirmPayload(Payload):
     payment: Payment | None = strawberry.field(
@@ -141,4 +193,9 @@ class PaymentConfirmPayload(Payload):
 
 @strawberry.type(description="The payment after the provider was asked to cancel it.")
 class PaymentCancelPayload(Payload):
+    payment: Payment | None = strawberry.field(default=None, description="The payment as it is now.")
+
+
+@strawberry.type(description="The payment after the provider was asked to capture it.")
+class PaymentCapturePayload(Payload):
     payment: Payment | None = strawberry.field(default=None, description="The payment as it is now.")

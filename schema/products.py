@@ -43,6 +43,9 @@ class Product(Node):
     description: str | None = strawberry.field(description="What it is.")
     price: Money = strawberry.field(description="What one costs.")
     stock: int | None = strawberry.field(description="How many are left; null is without limit.")
+    manual_capture: bool = strawberry.field(
+        description="Whether a payment for it only reserves its price, for the creator to capture later."
+    )
     active: bool = strawberry.field(description="Whether it is on sale; otherwise it is archived.")
     created_at: datetime = strawberry.field(description="When it was first offered.")
     creator: Creator = edge("creators", key=lambda product: product.creator_key, description="Who sells it.")
@@ -58,6 +61,9 @@ class ProductCreateInput:
     stock: int | None = strawberry.field(
         default=None, description="How many there are; without it, as many as are wanted."
     )
+    manual_capture: bool = strawberry.field(
+        default=False, description="Only reserve the price when it is bought: you capture it later, or let it go."
+    )
 
 
 @strawberry.input(description="Change a product of yours. What is not given stays as it is.")
@@ -71,6 +77,11 @@ class ProductUpdateInput:
     )
     stock: int | None = strawberry.field(default=None, description="How many there are from now on.")
     unlimited_stock: bool = strawberry.field(default=False, description="Take the limit away.")
+    manual_capture: bool | None = strawberry.field(
+        default=None,
+        description="Whether the price is only reserved when it is bought. Payments already created stay "
+        "as they are.",
+    )
 
 
 @strawberry.input(description="Take a product of yours off sale.")

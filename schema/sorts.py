@@ -63,3 +63,15 @@ described(
     "How tips are sorted.",
     {TipSort.NEWEST: "The newest first.", TipSort.OLDEST: "The oldest first."},
 )
+
+
+class PayoutSort(StrEnum):
+    NEWEST = "NEWEST"
+    OLDEST = "OLDEST"
+
+
+described(
+    PayoutSort,
+    "How payouts are sorted.",
+    {PayoutSort.NEWEST: "The newest first.", PayoutSort.OLDEST: "The oldest first."},
+)

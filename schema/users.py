@@ -10,6 +10,7 @@ from schema.base import Info, Node, access, computed, edge, nested
 from schema.connections import SORT, WHERE, After, Before, Connection, First, Last, PageArguments
 from schema.creators import Creator
 from schema.enums import Scope
+from schema.methods import PaymentMethod
 from schema.payments import Payment, PaymentWhere
 from schema.purchases import Purchase
 from schema.sorts import PaymentSort
@@ -50,4 +51,14 @@ class User(Node):
     ) -> Connection[Purchase] | None:
         page = PageArguments(first, after, last, before)
         result: Connection[Purchase] | None = await nested("user_purchases")(self, info, page)
+        return result
+
+    @computed(
+        description="The payment methods they saved, the newest first.", directives=access(Scope.ACCOUNT_READ)
+    )
+    async def payment_methods(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[PaymentMethod] | None:
+        page = PageArguments(first, after, last, before)
+        result: Connection[PaymentMethod] | None = await nested("user_methods")(self, info, page)
         return result

@@ -25,8 +25,8 @@ from providers.payments import base
 from services.engine import Engine
 from services.paging import Page, PageQuery, fetch_page
 from services.payments import LOCK_PAYMENT, is_payee
+from services.posting import post
 from services.requests import Request, once
-from services.settlement import post
 
 EVIDENCE: Final = frozenset(
     {

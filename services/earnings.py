@@ -24,7 +24,7 @@ _ADD_DAYS: Final = """
     do update set net = earning_days.net + excluded.net, payments = earning_days.payments + excluded.payments
 """
 _DAYS: Final = """
-    select day, source, net, payments from earning_days
+    select day, source, net, returned, payments from earning_days
     where creator_id = $1 and currency = $2 and ($3::date is null or day >= $3) and ($4::date is null or day <= $4)
     order by day desc, source
 """
@@ -32,29 +32,39 @@ _DAYS: Final = """
 
 @dataclass(frozen=True, slots=True)
 class SourceTotal:
-    """What one kind of payment brought in: the net of its number of payments."""
+    """What one kind of payment brought in: the net of its number of payments, and what left of it again."""
 
     source: str
     net: Money
+    returned: Money
     payments: int
 
 
 @dataclass(frozen=True, slots=True)
 class DayTotal:
-    """What one UTC day brought in."""
+    """What one UTC day brought in, and what left on it."""
 
     day: date
     net: Money
+    returned: Money
     payments: int
 
 
 @dataclass(frozen=True, slots=True)
 class Earnings:
-    """A creator's money in one currency. ``lifetime`` is all net captured in the period asked for."""
+    """A creator's money in one currency.
+
+    ``lifetime`` is all net captured in the period asked for, ``returned`` what left again in it. ``owed`` is a
+    debt, as an amount above zero.
+    """
 
     pending: Money
     available: Money
+    reserved: Money
+    in_payout: Money
+    owed: Money
     lifetime: Money
+    returned: Money
     by_source: Sequence[SourceTotal]
     by_day: Sequence[DayTotal]
 
@@ -67,7 +77,13 @@ async def of_creator(
     Errors: CURRENCY_NOT_SUPPORTED.
     """
     asset = currency(code)
-    kinds = (AccountKind.PENDING, AccountKind.AVAILABLE)
+    kinds = (
+        AccountKind.PENDING,
+        AccountKind.AVAILABLE,
+        AccountKind.RESERVE,
+        AccountKind.PAYOUT,
+        AccountKind.OWED,
+    )
     specs = [chart.creator(kind, code, creator_id) for kind in kinds]
     # One snapshot: the balances and the days that explain them belong to the same moment.
     async with (
@@ -81,20 +97,30 @@ async def of_creator(
     def posted(spec: ledger.AccountSpec) -> Money:
         return Money(balances[ids[spec]].posted if spec in ids else 0, asset)
 
-    by_source: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
-    by_day: defaultdict[date, list[int]] = defaultdict(lambda: [0, 0])
+    by_source: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    by_day: defaultdict[date, list[int]] = defaultdict(lambda: [0, 0, 0])
     for row in days:
         for total in (by_source[row["source"]], by_day[row["day"]]):
             total[0] += int(row["net"])
-            total[1] += row["payments"]
+            total[1] += int(row["returned"])
+            total[2] += row["payments"]
+    pending, available, reserved, in_payout, owed = map(posted, specs)
     return Earnings(
-        pending=posted(specs[0]),
-        available=posted(specs[1]),
+        pending=pending,
+        available=available,
+        reserved=reserved,
+        in_payout=in_payout,
+        owed=Money(max(-owed.minor, 0), asset),
         lifetime=Money(sum(int(row["net"]) for row in days), asset),
+        returned=Money(sum(int(row["returned"]) for row in days), asset),
         by_source=[
-            SourceTotal(source, Money(net, asset), number) for source, (net, number) in sorted(by_source.items())
+            SourceTotal(source, Money(net, asset), Money(returned, asset), number)
+            for source, (net, returned, number) in sorted(by_source.items())
         ],
-        by_day=[DayTotal(day, Money(net, asset), number) for day, (net, number) in by_day.items()],
+        by_day=[
+            DayTotal(day, Money(net, asset), Money(returned, asset), number)
+            for day, (net, returned, number) in by_day.items()
+        ],
     )
 
 

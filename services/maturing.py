@@ -13,7 +13,7 @@ from ledger import AccountKind, Draft, chart
 from models.database import Connection
 from services import returns
 from services.engine import Engine
-from services.settlement import LedgerRefusedError, post
+from services.posting import LedgerRefusedError, post
 
 BATCH: Final = 500
 _WHOLE_BASIS_POINTS: Final = 10_000

@@ -19,6 +19,7 @@ from core.viewer import Viewer
 from models.database import DATABASE_ERRORS, Transaction, fetch_one
 from providers.payments import base
 from services.engine import Engine
+from services.paging import Page, PageQuery, fetch_page
 from services.requests import Request, once
 
 _BEGIN: Final = """
@@ -60,7 +61,7 @@ _CLAIM: Final = """
 """
 _READ: Final = "select * from payment_methods where id = any($1::uuid[])"
 _USABLE: Final = "provider_reference is not null and detached_at is null and not detaching"
-_LIST: Final = f"select * from payment_methods where user_id = any($1::uuid[]) and {_USABLE} order by id desc"  # ruff: ignore[hardcoded-sql-expression] - made of constants
+_LIST: Final = f"select * from payment_methods where user_id = $1 and {_USABLE}"  # ruff: ignore[hardcoded-sql-expression] - made of constants
 _READ_OWN: Final = f"select * from payment_methods where id = $1 and user_id = $2 and {_USABLE}"  # ruff: ignore[hardcoded-sql-expression] - made of constants
 
 _RETRY_AFTER: Final = timedelta(seconds=10)
@@ -161,9 +162,9 @@ async def own(engine: Engine, viewer: Viewer, method_id: UUID) -> str:
     return reference
 
 
-async def of_users(engine: Engine, user_ids: Sequence[UUID]) -> list[Any]:
-    """Read the methods users can pay with, newest first. Says nothing about who may see them."""
-    return await engine.database.reader.fetch(_LIST, user_ids)
+async def of_user(engine: Engine, user_id: UUID, query: PageQuery) -> Page:
+    """Page through the methods a user can pay with."""
+    return await fetch_page(engine.database.reader, "payment methods of a user", _LIST, (user_id,), query)
 
 
 async def by_id(engine: Engine, ids: Sequence[UUID]) -> list[Any]:

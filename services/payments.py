@@ -62,8 +62,11 @@ _KNOWN_TO_PROVIDER: Final = """
     )
     select * from payment
 """
-_READ_PAYMENT: Final = "select * from payments where id = $1"
-_READ_PAYMENTS: Final = "select * from payments where id = any($1::uuid[])"
+_READ: Final = """
+    select p.*, c.user_id as creator_user_id from payments p join creators c on c.id = p.creator_id
+"""
+_READ_PAYMENT: Final = f"{_READ} where p.id = $1"
+_READ_PAYMENTS: Final = f"{_READ} where p.id = any($1::uuid[])"
 _READ_EVENTS: Final = (
     "select * from payment_events where payment_id = any($1::uuid[]) order by payment_id, sequence"
 )

@@ -13,6 +13,7 @@ from core.money import Money
 from core.viewer import Viewer
 from models import Creator, Product
 from models.database import Transaction
+from providers.payments.base import Capability
 from services import creators
 from services.engine import Engine
 from services.fees import ensure_chargeable
@@ -32,7 +33,10 @@ _MAXIMUM_STOCK: Final = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class CreateProduct:
-    """Offer something at one price. ``stock`` is how many there are; None is without limit."""
+    """Offer something at one price. ``stock`` is how many there are; None is without limit.
+
+    ``manual_capture``: paying for it reserves its price, and the creator captures that later.
+    """
 
     creator_id: UUID
     title: str
@@ -40,6 +44,7 @@ class CreateProduct:
     price: Money
     stock: int | None
     key: str
+    manual_capture: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ class UpdateProduct:
     stock: int | None
     unlimited_stock: bool
     key: str
+    manual_capture: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +72,8 @@ class ArchiveProduct:
 async def create(engine: Engine, viewer: Viewer, command: CreateProduct) -> tuple[UUID, bool]:
     """Offer a product; return its id and whether this is a repeat.
 
-    Errors: NOT_FOUND (creator), INPUT_INVALID, CURRENCY_NOT_SUPPORTED, AMOUNT_TOO_LARGE,
-    IDEMPOTENCY_KEY_REUSED.
+    Errors: NOT_FOUND (creator), INPUT_INVALID, CURRENCY_NOT_SUPPORTED, AMOUNT_TOO_LARGE, PROVIDER_UNSUPPORTED
+    (manual capture), IDEMPOTENCY_KEY_REUSED.
     """
     body = {
         "creator": command.creator_id,
@@ -77,9 +83,12 @@ async def create(engine: Engine, viewer: Viewer, command: CreateProduct) -> tupl
         "currency": command.price.currency.code,
         "stock": command.stock,
     }
+    if command.manual_capture:
+        body["manual_capture"] = True
     request = Request.of(viewer, "productCreate", command.key, body)
     _check(command.title, command.description, command.stock)
     _ensure_chargeable(engine, command.price)
+    _ensure_capturable(engine, command.manual_capture)
     product_id = uuid7()
 
     async def act(transaction: Transaction) -> dict[str, UUID]:
@@ -94,6 +103,7 @@ async def create(engine: Engine, viewer: Viewer, command: CreateProduct) -> tupl
             price=command.price.minor,
             currency=command.price.currency.code,
             stock=command.stock,
+            manual_capture=command.manual_capture,
             state="active",
             created_at=at,
             updated_at=at,
@@ -109,7 +119,7 @@ async def update(engine: Engine, viewer: Viewer, command: UpdateProduct) -> tupl
 
     A payment that was already created keeps the price it was created with.
     Errors: NOT_FOUND, PRODUCT_NOT_ACTIVE, INPUT_INVALID, CURRENCY_NOT_SUPPORTED, AMOUNT_TOO_LARGE,
-    IDEMPOTENCY_KEY_REUSED.
+    PROVIDER_UNSUPPORTED (manual capture), IDEMPOTENCY_KEY_REUSED.
     """
     body = {
         "product": command.product_id,
@@ -120,12 +130,15 @@ async def update(engine: Engine, viewer: Viewer, command: UpdateProduct) -> tupl
         "stock": command.stock,
         "unlimited": command.unlimited_stock,
     }
+    if command.manual_capture is not None:
+        body["manual_capture"] = command.manual_capture
     request = Request.of(viewer, "productUpdate", command.key, body)
     _check(command.title, command.description, command.stock)
     if command.unlimited_stock and command.stock is not None:
         raise _invalid("Send either a stock or unlimitedStock.", "stock")
     if command.price is not None:
         _ensure_chargeable(engine, command.price)
+    _ensure_capturable(engine, command.manual_capture)
 
     async def act(transaction: Transaction) -> dict[str, UUID]:
         product = await _lock_own(transaction, viewer, command.product_id)
@@ -140,6 +153,8 @@ async def update(engine: Engine, viewer: Viewer, command: UpdateProduct) -> tupl
             product.currency = command.price.currency.code
         if command.stock is not None or command.unlimited_stock:
             product.stock = command.stock
+        if command.manual_capture is not None:
+            product.manual_capture = command.manual_capture
         product.updated_at = now()
         await product.save(using_db=transaction.orm)
         return {"product": command.product_id}
@@ -209,6 +224,15 @@ def _ensure_chargeable(engine: Engine, price: Money) -> None:
         ensure_chargeable(engine, price)
     except Refused as refused:
         raise refused.at("price", *refused.path[1:]) from None
+
+
+def _ensure_capturable(engine: Engine, manual_capture: bool | None) -> None:
+    if manual_capture and Capability.MANUAL_CAPTURE not in engine.provider.capabilities.features:
+        raise Refused(
+            ErrorCode.PROVIDER_UNSUPPORTED,
+            "The payment provider charges at once. Leave out manualCapture.",
+            path=("manualCapture",),
+        )
 
 
 def _check(title: str | None, description: str | None, stock: int | None) -> None:

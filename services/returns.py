@@ -47,14 +47,21 @@ _WRITE_PAYMENTS: Final = """
         $8::numeric[], $9::text[]) as t (id, returns, refunded, refund_pending, net, fee, tax, reserve, dispute)
     where p.id = t.id
 """
+# A rule is asked of the row that is proposed before it is seen that there is one, so that it may not be negative.
 _ADD_RETURNED: Final = """
+    with d as (
+        select * from unnest($1::uuid[], $2::text[], $3::date[], $4::text[], $5::numeric[])
+            as d (creator_id, currency, day, source, returned)
+    )
     insert into earning_days (creator_id, currency, day, source, net, payments, returned)
-    select creator_id, currency, day, source, 0, 0, returned
-    from unnest($1::uuid[], $2::text[], $3::date[], $4::text[], $5::numeric[])
-        as d (creator_id, currency, day, source, returned)
+    select creator_id, currency, day, source, 0, 0, greatest(returned, 0) from d
     order by creator_id, currency, day, source
     on conflict (creator_id, currency, day, source)
-    do update set returned = earning_days.returned + excluded.returned
+    do update set returned = earning_days.returned + (
+        select d.returned from d
+        where (d.creator_id, d.currency, d.day, d.source)
+            = (excluded.creator_id, excluded.currency, excluded.day, excluded.source)
+    )
 """
 _OPEN_REFUND: Final = """
     insert into refunds (id, payment_id, creator_id, requested_by_id, currency, amount, reason, provider, net, fee,
@@ -154,10 +161,10 @@ async def write(changes: Sequence[ReturnsChange], *, on: Connection, at: datetim
     """Write payments' refunds and disputes, what they sum to, and the days they take from."""
     refunds = [written for change in changes for written in change.refunds]
     if refunds:
-        await on.execute(WRITE_REFUNDS, orjson.dumps(refunds).decode())
+        await on.execute(WRITE_REFUNDS, orjson.dumps(refunds, default=str).decode())
     disputes = [written for change in changes for written in change.disputes]
     if disputes:
-        await on.execute(WRITE_DISPUTES, orjson.dumps(disputes).decode())
+        await on.execute(WRITE_DISPUTES, orjson.dumps(disputes, default=str).decode())
     columns: list[list[Any]] = [[] for _ in range(9)]
     for change in changes:
         position = change.returns.position

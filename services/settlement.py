@@ -15,10 +15,9 @@ from uuid import UUID
 
 import asyncpg
 
-import ledger
 from core.clock import now
 from core.payments import CAPTURED_STATUSES, PaymentKind
-from ledger import AccountKind, chart
+from ledger import chart
 from models.database import Connection, Transaction
 from models.locks import LOCK_PAYMENTS
 from providers.payments.base import (
@@ -35,6 +34,7 @@ from services import earnings, payments, payout_accounts, payouts, purchases, re
 from services.engine import Engine
 from services.fold import Contradiction, Decided, Known, ReturnFact, Told, Unanswered, fold
 from services.payments import Change
+from services.posting import GaveBack, post
 from services.returns import ReturnsChange
 
 _UNFINISHED: Final = (ProviderState.PROCESSING, ProviderState.REQUIRES_ACTION)
@@ -43,15 +43,6 @@ _LOOK_UP_AFTER: Final = timedelta(minutes=1)
 
 _RAREST_LOOK_UP: Final = timedelta(days=1)
 _ATTEMPTS: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class GaveBack:
-    """A refund or a dispute that gave money back to a creator, who may owe nothing any more."""
-
-    by: UUID
-    creator_id: UUID
-    asset: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +57,6 @@ class Settled:
     unknown: frozenset[UUID]
     contradictions: dict[UUID, str]
     gave_back: tuple[GaveBack, ...] = ()
-
-
-class LedgerRefusedError(Exception):
-    """The ledger refused what a provider reported as done: books and provider disagree."""
 
 
 def subject_of(fact: Told) -> UUID:
@@ -367,47 +354,3 @@ async def _follow(
         for row, fact in charges
     ]
     return tuple(drafts)
-
-
-async def post(
-    engine: Engine, connection: Connection, drafts: Sequence[chart.Draft], gave_back: Sequence[GaveBack] = ()
-) -> None:
-    """Post what has happened; the last thing a transaction does. Raises ``LedgerRefusedError``."""
-    wave: list[chart.Draft] = []
-    keys: set[str] = set()
-    for draft in drafts:
-        if draft.undoes in keys:
-            # What is undone has to be there first.
-            await _post(engine, connection, wave)
-            wave, keys = [], set()
-        wave.append(draft)
-        keys.add(draft.key)
-    await _post(engine, connection, wave)
-    if gave_back:
-        await _let_go_of_paid_debts(engine, connection, gave_back)
-
-
-async def _post(engine: Engine, connection: Connection, drafts: Sequence[chart.Draft]) -> None:
-    if not drafts:
-        return
-    groups = await engine.accounts.groups(drafts, on=connection)
-    outcomes = await ledger.post(groups, on=connection)
-    for draft, outcome in zip(drafts, outcomes, strict=True):
-        if isinstance(outcome, ledger.Refused):
-            raise LedgerRefusedError(f"{draft.key}: {outcome.code}")
-
-
-async def _let_go_of_paid_debts(engine: Engine, connection: Connection, gave_back: Sequence[GaveBack]) -> None:
-    """Make available what stands above zero of debts that turned out to be none."""
-    specs = [chart.creator(AccountKind.OWED, back.asset, back.creator_id) for back in gave_back]
-    ids = await ledger.find(specs, on=connection)
-    balances = await ledger.balances(list(set(ids.values())), on=connection)
-    drafts = []
-    for back, spec in zip(gave_back, specs, strict=True):
-        over = balances[ids[spec]].posted if spec in ids else 0
-        if over > 0:
-            drafts.append(
-                chart.overpaid_debt(returned_by=back.by, creator_id=back.creator_id, asset=back.asset, amount=over)
-            )
-            del ids[spec]  # once is enough, whichever of several gave it back
-    await _post(engine, connection, drafts)

@@ -20,7 +20,8 @@ from models.database import Transaction
 from providers.payments.base import Event, Fact, WebhookRejected
 from services import measures
 from services.engine import Engine
-from services.settlement import post, settle_batch, subject_of
+from services.posting import post
+from services.settlement import settle_batch, subject_of
 
 BATCH: Final = 500
 _ATTEMPTS: Final = 20

@@ -21,6 +21,7 @@ _BATCH: Final = 1_000
 _BALANCE_ATTEMPTS: Final = 5
 # What the provider dates and what we date may be a little apart, so more is read than is judged.
 _MARGIN: Final = timedelta(days=1)
+_LATE: Final = timedelta(minutes=5)
 
 # A line's kind and the groups that may be posted for it. What was settled in another currency waits in suspense.
 _PREFIXES: Final[Mapping[BalanceKind, BalanceTransaction]] = {
@@ -104,11 +105,11 @@ _SUMS: Final = "select currency, sum(net) as minor from pg_temp.reconciliation_l
 
 @dataclass(slots=True)
 class Books:
-    """What was read of the provider's books. ``entries`` lines; ``failure`` is why they could not be read to the end.
+    """What was read of the provider's books: ``entries`` lines.
 
-    ``balances`` is what the provider said it holds, in minor units by currency, and ``unsure`` the currencies in
-    which that never agreed with its own lines. ``in_flight`` is what in each currency only one side knows and is
-    too young to be judged.
+    ``failure`` is why they could not be read to the end. ``balances`` is what the provider said it holds,
+    in minor units by currency, and ``unsure`` the currencies in which that never agreed with its own lines.
+    ``in_flight`` is what in each currency only one side knows and is too young to be judged.
     """
 
     possible: bool = True
@@ -158,7 +159,8 @@ async def _read(frame: Frame, connection: Connection, books: Books) -> None:
         for code, minor in sums.items():
             seen[code].add(minor)
         before = dict(sums)
-        last = await _read_lines(frame, connection, books, last, seen, before)
+        # A line is dated a little before it can be read.
+        last = await _read_lines(frame, connection, books, last - _LATE, seen, before)
         sums = await _sums(connection)
         books.unsure = frozenset(
             code
@@ -181,7 +183,7 @@ async def _read_lines(
     seen: defaultdict[str, set[int]] | None = None,
     sums: dict[str, int] | None = None,
 ) -> Any:
-    """Keep the lines from a moment on; return the moment of the last. ``seen`` is every sum there was on the way."""
+    """Keep the lines from a moment on; return the moment of the last. ``seen`` collects every sum on the way."""
     batch: list[BalanceEntry] = []
     last = since
     async for entry in frame.engine.provider.balance_entries(since):
@@ -313,7 +315,7 @@ async def find_balances(snapshot: Snapshot, books: Books) -> AsyncIterator[Diffe
             yield Difference(
                 DifferenceCode.BALANCE_DIFFERS,
                 about,
-                f"By the provider's books it holds {shown(lines, code)} for us, by the ledger {shown(ours, code)}.",
+                f"By the provider's books it holds {shown(lines, code)}, by the ledger {shown(ours, code)}.",
                 code,
                 lines,
                 ours,

@@ -156,7 +156,7 @@ _MEANINGS: Final[dict[DifferenceCode, Meaning]] = {
         _CODE_OR_HAND,
     ),
     DifferenceCode.REFUND_TRANSACTION_NOT_POSTED: Meaning(
-        "The provider paid or took back a refund that our books do not know of.", _LOOK_UP
+        "The provider paid or took back a refund, and our books do not say so.", _CODE_OR_HAND
     ),
     DifferenceCode.REFUND_OUTDATED: Meaning("The refund went on at the provider and not here.", _LOOK_UP),
     DifferenceCode.REFUND_STUCK: Meaning(
@@ -186,7 +186,7 @@ _MEANINGS: Final[dict[DifferenceCode, Meaning]] = {
         "The creator's money is not where the payout says it is.", _CODE_OR_HAND
     ),
     DifferenceCode.PAYOUT_TRANSACTION_NOT_POSTED: Meaning(
-        "The provider moved a payout's money and our books do not know of it.", _LOOK_UP
+        "The provider moved a payout's money, and our books do not say so.", _CODE_OR_HAND
     ),
     DifferenceCode.PAYOUT_OUTDATED: Meaning("The payout went on at the provider and not here.", _LOOK_UP),
     DifferenceCode.PAYOUT_STUCK: Meaning(
@@ -211,7 +211,7 @@ _MEANINGS: Final[dict[DifferenceCode, Meaning]] = {
     ),
     DifferenceCode.OUTBOX_NOT_RELAYED: Meaning(
         "Those who follow payments live are told late.",
-        "See that a web process runs, that its relay reaches the bus, and that no transaction stays open for long.",
+        "See that a web process runs, that its relay reaches the bus, and that no transaction stays open.",
     ),
     DifferenceCode.INVARIANT_BROKEN: Meaning(
         "The ledger is not sound: nothing it says of balances can be trusted until it is.",

@@ -59,9 +59,9 @@ async def find_earnings(snapshot: Snapshot) -> AsyncIterator[Difference]:
             DifferenceCode.EARNINGS_DIFFER,
             About(AboutKind.CREATOR, f"{creator.id}/{code}/{row['day']}/{row['source']}"),
             f"Of {row['day']} the {row['source']} earnings are {shown(int(row['shown_net']), code)} from "
-            f"{row['shown_payments']} payments, {shown(int(row['shown_returned']), code)} returned; by the payments "
-            f"it is {shown(int(row['net']), code)} from {row['payments']}, {shown(int(row['returned']), code)} "
-            "returned.",
+            f"{row['shown_payments']} payments, {shown(int(row['shown_returned']), code)} returned; by the "
+            f"payments it is {shown(int(row['net']), code)} from {row['payments']}, "
+            f"{shown(int(row['returned']), code)} returned.",
             code,
             expected,
             found,

@@ -79,6 +79,6 @@ async def find_untold(snapshot: Snapshot) -> AsyncIterator[Difference]:
             yield Difference(
                 DifferenceCode.OUTBOX_NOT_RELAYED,
                 About(AboutKind.OUTBOX, "outbox_events"),
-                f"{row['number']} changes of status were not handed on, the oldest of {row['oldest']:%Y-%m-%d %H:%M} "
-                "UTC.",
+                f"{row['number']} changes of status were not handed on, the oldest of "
+                f"{row['oldest']:%Y-%m-%d %H:%M} UTC.",
             )

@@ -33,8 +33,8 @@ class Limits:
     """A refund on its way to the payer."""
     dispute: timedelta = timedelta(days=14)
     """The end of a dispute, after the last day to answer."""
-    transfer: timedelta = timedelta(days=1)
-    """The payout from a connected account, once the money is there."""
+    step: timedelta = timedelta(days=1)
+    """A step of a payout: the transfer to the connected account, or the payout from there."""
     payout: timedelta = timedelta(days=14)
     """A payout on its way to the bank."""
     event: timedelta = timedelta(minutes=15)

@@ -8,9 +8,7 @@ from services.reconciliation.differences import About, AboutKind, Difference
 from services.reconciliation.frame import Snapshot
 
 _ITEMS: Final = """
-    select p.id, p.kind, t.id is not null as tipped, b.id is not null as bought,
-        p.creator_id <> coalesce(t.creator_id, p.creator_id) or p.creator_id <> coalesce(b.creator_id, p.creator_id)
-            or p.creator_id <> coalesce(s.creator_id, p.creator_id) as of_another
+    select p.id, p.kind, t.id is not null as tipped, b.id is not null as bought
     from payments p
     left join tips t on t.payment_id = p.id
     left join purchases b on b.payment_id = p.id
@@ -21,7 +19,7 @@ _ITEMS: Final = """
     order by p.id
 """
 _STOCK: Final = """
-    select p.id, p.status, b.title, b.stock_released_at is null as kept
+    select p.id, p.status, b.stock_released_at is null as kept
     from purchases b join payments p on p.id = b.payment_id
     where p.updated_at >= $1 and b.stock_reserved
         and (b.stock_released_at is not null) <> (p.provider_state is not distinct from 'CANCELED')

@@ -8,8 +8,8 @@ from core.clock import now
 from providers.payments.base import ProviderError
 from services.engine import Engine
 from services.fold import Contradiction
+from services.posting import LedgerRefusedError
 from services.reconciliation.differences import Difference, LookUp, Remedy, StoreEvent
-from services.settlement import LedgerRefusedError
 
 # As the inbox receives them: an event that arrived after all is left as it is.
 _STORE: Final = """

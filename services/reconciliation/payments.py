@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
+from providers.payments.base import Subject
 from services.fold import Known
 from services.reconciliation.amounts import shown
 from services.reconciliation.codes import DifferenceCode
 from services.reconciliation.differences import About, AboutKind, Difference, LookUp
 from services.reconciliation.frame import Snapshot
-from providers.payments.base import Subject
 
 _PAYMENTS: Final = """
     with posted as (
@@ -32,7 +32,8 @@ _PAYMENTS: Final = """
             coalesce(sum(tax) filter (where returned_at is null), 0) as tax
         from disputes group by payment_id
     ), event as (
-        select distinct on (payment_id) payment_id, sequence, status, reason, count(*) over (partition by payment_id) as number
+        select distinct on (payment_id) payment_id, sequence, status, reason,
+            count(*) over (partition by payment_id) as number
         from payment_events order by payment_id, sequence desc
     )
     select p.*, posted.amount as posted,
@@ -71,7 +72,7 @@ async def find_payments(snapshot: Snapshot) -> AsyncIterator[Difference]:
         yield Difference(
             DifferenceCode.CAPTURE_NOT_CAPTURED,
             About.ours(AboutKind.PAYMENT, row["id"]),
-            f"{shown(int(row['posted']), row['currency'])} are posted as captured for a payment that does not exist.",
+            f"{shown(int(row['posted']), row['currency'])} are posted as captured for no payment there is.",
             row["currency"],
             0,
             int(row["posted"]),
@@ -99,8 +100,8 @@ def _capture(snapshot: Snapshot, row: Any) -> Iterator[Difference]:
         and row["succeeded_at"] < overdue
     ):
         sentence = (
-            f"{shown(captured, code)} were captured at {row['succeeded_at']:%Y-%m-%d %H:%M} UTC, and the provider's "
-            "charge for it never came."
+            f"{shown(captured, code)} were captured at {row['succeeded_at']:%Y-%m-%d %H:%M} UTC, and the "
+            "provider's charge for it never came."
         )
         look_up = LookUp(Subject.PAYMENT, row["provider_reference"], row["id"])
         ours = row["provider"] == snapshot.provider
@@ -123,11 +124,12 @@ def _status(row: Any) -> Iterator[Difference]:
 def _events(row: Any) -> Iterator[Difference]:
     last = (row["event_sequence"], row["event_status"], row["event_reason"])
     if last != (row["sequence"], row["status"], row["reason"]) or row["events"] != row["sequence"]:
+        told = _said(row["event_status"] or "nothing", row["event_reason"])
         yield Difference(
             DifferenceCode.PAYMENT_EVENTS_DIFFER,
             About.ours(AboutKind.PAYMENT, row["id"]),
-            f"It is {_said(row['status'], row['reason'])} after {row['sequence']} events; there are {row['events']}, "
-            f"the last of which says {_said(row['event_status'] or 'nothing', row['event_reason'])}.",
+            f"It is {_said(row['status'], row['reason'])} after {row['sequence']} events; there are "
+            f"{row['events']}, the last of which says {told}.",
         )
 
 
@@ -154,8 +156,8 @@ def _returns(row: Any) -> Iterator[Difference]:
         yield Difference(
             DifferenceCode.PAYMENT_RETURNS_DIFFER,
             about,
-            f"It counts {row['returns']} refunds and disputes, the latter {row['dispute'] or 'not open'}; there are "
-            f"{row['returns_there_are']}, the latter {row['dispute_there_is'] or 'not open'}.",
+            f"It counts {row['returns']} refunds and disputes, the latter {row['dispute'] or 'not open'}; there "
+            f"are {row['returns_there_are']}, the latter {row['dispute_there_is'] or 'not open'}.",
         )
 
 

@@ -54,9 +54,7 @@ async def find_payouts(snapshot: Snapshot) -> AsyncIterator[Difference]:
             )
         if wrong:
             sentence = f"It is {row['status']}, and {', and '.join(wrong)}."
-            yield Difference(
-                DifferenceCode.PAYOUT_POSTING_DIFFERS, about, sentence, code, amount, asked
-            )
+            yield Difference(DifferenceCode.PAYOUT_POSTING_DIFFERS, about, sentence, code, amount, asked)
         for transaction, posted in (
             (row["transfer_transaction"], int(row["transferred"] or 0)),
             (row["reversal_transaction"], int(row["taken_back"] or 0)),

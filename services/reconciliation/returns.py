@@ -41,8 +41,8 @@ _DISPUTES: Final = """
         group by r.key
     )
     select d.id, d.currency, d.status, d.withdrawn, d.taken_at is not null as taken, out.key is not null as posted,
-        out.withdrawn as posted_withdrawn, d.returned_at is not null as returned, back.key is not null as given_back,
-        d.written_off, off.key is not null and undone.key is null as borne
+        out.withdrawn as posted_withdrawn, d.returned_at is not null as returned,
+        back.key is not null as given_back, d.written_off, off.key is not null and undone.key is null as borne
     from disputes d
     left join posted out on out.key = 'dispute_withdrawn:' || d.provider || ':' || d.withdrawal_transaction
     left join posted back on back.key = 'dispute_won:' || d.provider || ':' || d.reinstatement_transaction
@@ -67,9 +67,7 @@ async def find_refunds(snapshot: Snapshot) -> AsyncIterator[Difference]:
                 f"{shown(amount, code)}; {shown(given or 0, code)} are posted for it."
             )
             expected = amount if row["accepted"] else 0
-            yield Difference(
-                DifferenceCode.REFUND_POSTING_DIFFERS, about, sentence, code, expected, given or 0
-            )
+            yield Difference(DifferenceCode.REFUND_POSTING_DIFFERS, about, sentence, code, expected, given or 0)
         if row["returned"] != row["given_back"]:
             sentence = (
                 "It failed, and what it took is not posted back."
@@ -100,12 +98,10 @@ async def find_disputes(snapshot: Snapshot) -> AsyncIterator[Difference]:
         posted = int(row["posted_withdrawn"] or 0)
         if row["taken"] != row["posted"] or withdrawn != posted:
             sentence = (
-                f"It is {row['status']}; {shown(withdrawn, code)} were withdrawn for it, and {shown(posted, code)} "
-                "are posted as withdrawn."
+                f"It is {row['status']}; {shown(withdrawn, code)} were withdrawn for it, and "
+                f"{shown(posted, code)} are posted as withdrawn."
             )
-            yield Difference(
-                DifferenceCode.DISPUTE_POSTING_DIFFERS, about, sentence, code, withdrawn, posted
-            )
+            yield Difference(DifferenceCode.DISPUTE_POSTING_DIFFERS, about, sentence, code, withdrawn, posted)
         if row["returned"] != row["given_back"]:
             sentence = (
                 "What was withdrawn came back, and that is not posted."

@@ -16,7 +16,10 @@ from tests.conftest import assert_books_are_sound
 from tests.support.databases import fresh_database
 from tests.support.world import World, running_world
 
-ERRORS = "errors { __typename code message path nextAction }"
+ERRORS = (
+    "errors { __typename code message path nextAction ... on RefundTooLarge { refundable { amount currency } } "
+    "... on DisputeResponseLate { respondBy } }"
+)
 _PAYLOADS = {
     "creatorCreate": "creator { id handle active }",
     "creatorUpdate": "creator { id displayName active }",
@@ -27,6 +30,12 @@ _PAYLOADS = {
     "purchaseCreate": "purchase { id } payment { id status } paymentToken",
     "paymentConfirm": "payment { id status statusReason nextAction { type url } }",
     "paymentCancel": "payment { id status }",
+    "paymentCapture": "payment { id status amounts { captured { amount } capturedPending { amount } } }",
+    "refundCreate": "refund { id status statusReason amount { amount currency } reason nextAction }",
+    "disputeAnswer": "dispute { id status nextAction evidenceSubmittedAt }",
+    "disputeWriteOff": "dispute { id status writtenOff { amount } }",
+    "paymentMethodSave": "paymentMethod { id kind brand lastFour expiresMonth expiresYear }",
+    "paymentMethodRemove": "paymentMethod { id lastFour }",
 }
 
 
@@ -176,6 +185,11 @@ async def _written(world: World) -> dict[str, Any]:
         "stock": stock,
         "statuses": settled,
         "attempts": attempts,
+        "refunds": await world.scalar("select string_agg(status, ' ' order by id) from refunds"),
+        "sandbox refunds": await world.count("sandbox.refund"),
+        "given back": await world.scalar("select sum(refunded + refund_pending + returned_net) from payments"),
+        "disputes": await world.scalar("select string_agg(d::text, ' ' order by id) from disputes d"),
+        "methods": await world.scalar("select string_agg(m::text, ' ' order by id) from payment_methods m"),
     }
 
 

@@ -358,7 +358,7 @@ async def test_payment_that_processes_for_a_while_succeeds_when_the_provider_say
     refused(again, "PAYMENT_IN_PROGRESS", "paymentId", says=IN_PROGRESS)
 
     writer = shop.world.engine.database.writer
-    await writer.execute("update sandbox.payment set settles_at = changed_at where settles_at is not null")
+    await writer.execute("update sandbox.agenda set due_at = now() where done_at is null")
     await writer.execute("select sandbox.settle_due(100)")
     await settle(shop.world)
 

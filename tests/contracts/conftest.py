@@ -24,7 +24,7 @@ def sandbox_dsn(lease: Lease, template: str) -> str:
 async def dsn(sandbox_dsn: str) -> str:
     """The address of a migrated database with nothing of the sandbox in it: emptying is quicker than copying."""
     connection = await asyncpg.connect(sandbox_dsn)
-    await connection.execute("truncate sandbox.payment, sandbox.request, sandbox.event, sandbox.refund, sandbox.dispute, sandbox.account, sandbox.transfer, sandbox.payout, sandbox.method, sandbox.agenda, sandbox.fault, sandbox.rule, sandbox.balance_transaction; update sandbox.clock set ahead = default")
+    await connection.execute("truncate sandbox.payment, sandbox.request, sandbox.event, sandbox.refund, sandbox.dispute, sandbox.account, sandbox.transfer, sandbox.payout, sandbox.method, sandbox.agenda, sandbox.fault, sandbox.rule, sandbox.balance_transaction; update sandbox.clock set ahead = default, armed = default, ruled = default")
     await connection.close()
     return sandbox_dsn
 

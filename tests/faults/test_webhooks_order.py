@@ -92,6 +92,7 @@ async def test_api_answer_and_webhook_at_once_settle_once(
     confirm = provider.confirm_payment
     settling: list[asyncio.Task[Any]] = []
     held = owner.transaction()
+    taken = asyncio.Event()
 
     async def settle_webhooks() -> None:
         settling.append(asyncio.create_task(webhooks.process(idle.engine)))
@@ -107,10 +108,12 @@ async def test_api_answer_and_webhook_at_once_settle_once(
         if first == "the webhook":
             await settle_webhooks()
             await until_waiting(owner, 1)
+        taken.set()
         return fact
 
     monkeypatch.setattr(provider, "confirm_payment", answered_while_the_webhooks_are_here)
     confirming = asyncio.create_task(idle.confirm(supporter, payment))
+    await asyncio.wait_for(taken.wait(), 60)
     await until_waiting(owner, 1 if first == "the answer" else 2)
     if first == "the answer":
         await settle_webhooks()

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.load import connected, post
 from core import ids
 from core.ids import Noun
-from tests.faults.shop import Customer, audit, everything_told, open_shop, settled
+from tests.faults.shop import audit, everything_told, settled
 from tests.faults.webhook_burst import bodies_of_all, charged_at_the_provider
 from tests.faults.webhook_delivery import sending, signed, until_waiting
 from tests.support.processes import Deployment
@@ -38,7 +38,8 @@ async def test_burst_of_five_thousand_events_is_settled_with_none_lost(deployed:
 
         async def keep_sending() -> None:
             for request in requests:
-                answers.append((await connections.ask(request)).status)
+                answer = await connections.ask(request)
+                answers.append(answer.status)
 
         for _ in range(_CONNECTIONS):
             group.create_task(keep_sending())

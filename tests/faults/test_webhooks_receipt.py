@@ -225,7 +225,9 @@ def _grown(body: str, size: int) -> str:
 async def test_slow_bodies_hold_up_nobody_and_are_taken_when_they_are_complete(idle: World) -> None:
     slow = await one_paid(idle)
     body = slow.bodies[0].encode()
-    head = "".join(f"{name}: {text}\r\n" for name, text in signed(slow.bodies[0], idle.settings.webhook_secrets[0]).items())
+    head = "".join(
+        f"{name}: {text}\r\n" for name, text in signed(slow.bodies[0], idle.settings.webhook_secrets[0]).items()
+    )
     request = f"POST /webhooks/sandbox HTTP/1.1\r\nhost: x\r\n{head}content-length: {len(body)}\r\n\r\n".encode()
     connections = [await asyncio.open_connection("127.0.0.1", idle.settings.port) for _ in range(_SLOW)]
     for _, writer in connections:

@@ -144,7 +144,9 @@ async def assert_paid_once(world: World, keys: Sequence[Any], charges: Sequence[
         "clearing": sum(one["gross"] for one in told) - sum(row["gross"] for row in rows),
     }
     assert balances == {kind: amount for kind, amount in left.items() if amount}
-    day = (await fetch("select coalesce(sum(net), 0) as net, coalesce(sum(payments), 0) as n from earning_days"))[0]
+    day = (await fetch("select coalesce(sum(net), 0) as net, coalesce(sum(payments), 0) as n from earning_days"))[
+        0
+    ]
     assert (day["net"], day["n"]) == (left["pending"], len(keys))
 
 

@@ -33,6 +33,7 @@ CREATOR: Final = UUID(int=2)
 RULE: Final = UUID(int=3)
 PRODUCT: Final = UUID(int=4)
 PAYMENT: Final = UUID(int=5)
+PAYOUT: Final = UUID(int=6)
 
 
 def good(table: str) -> dict[str, Any]:
@@ -84,6 +85,39 @@ def good(table: str) -> dict[str, Any]:
         },
         "creator_feeds": {"creator_id": fresh, "last_offset": 1},
         "relay_position": {"id": 1, "assigned": 0, "published": 0},
+        "refunds": {
+            "id": fresh, "payment_id": PAYMENT, "creator_id": CREATOR, "currency": "USD", "amount": Decimal(100),
+            "reason": "OTHER", "provider": "sandbox", "provider_reference": str(fresh), "status": "CREATED",
+            "net": Decimal(95), "fee": Decimal(5), "tax": Decimal(0), "taken_from": "pending", **times,
+        },
+        "disputes": {
+            "id": fresh, "payment_id": PAYMENT, "creator_id": CREATOR, "currency": "USD", "amount": Decimal(100),
+            "reason": "fraudulent", "provider": "sandbox", "provider_reference": str(fresh),
+            "status": "NEEDS_RESPONSE", "provider_state_at": AT, "withdrawn": Decimal(100), "net": Decimal(95),
+            "fee": Decimal(5), "tax": Decimal(0), "taken_from": "pending", "taken_at": AT, **times,
+        },
+        "payment_methods": {
+            "id": fresh, "user_id": USER, "provider": "sandbox", "provider_reference": str(fresh),
+            "last_four": "4242", "expires_month": 12, "expires_year": 2031, "created_at": AT,
+        },
+        "payout_accounts": {
+            "creator_id": CREATOR, "provider": "sandbox", "provider_reference": str(fresh), "country": "DE",
+            "ready": True, "missing": "[]", **times,
+        },
+        "payout_schedules": {
+            "id": fresh, "creator_id": CREATOR, "currency": "USD", "interval": "WEEKLY", "day": 1,
+            "minimum": Decimal(0), **times,
+        },
+        "payouts": {
+            "id": fresh, "creator_id": CREATOR, "currency": "USD", "amount": Decimal(100), "origin": "REQUESTED",
+            "provider": "sandbox", "account_reference": "acct", "status": "REQUESTED", "step": "TRANSFER",
+            "sequence": 1, "provider_reference": f"po_{fresh}", "transfer_reference": f"tr_{fresh}", **times,
+        },
+        "payout_events": {"payout_id": PAYOUT, "sequence": 1, "status": "REQUESTED", "at": AT},
+        "reconciliations": {
+            "provider": "sandbox", "since": AT, "started_at": AT, "finished_at": AT, "entries": 1, "differences": 1,
+            "mended": 1, "findings": "[]",
+        },
     }  # fmt: skip
     return rows[table]
 
@@ -113,6 +147,7 @@ BAD: Final[dict[tuple[str, str], dict[str, Any] | Same]] = {
     ("fee_rules", "fee_fixed_is_whole"): {"fixed": Decimal(-1)},
     ("fee_rules", "fee_kind_is_known"): {"kind": "gift"},
     ("fee_rules", "maturity_delay_not_negative"): {"maturity_delay_seconds": -1},
+    ("fee_rules", "reserve_is_sound"): {"reserve_basis_points": 10_001},
     ("fee_rules", "fixed_fee_has_a_currency"): {"fixed": Decimal(1), "currency": None},
     ("fee_rules", "fee_currency_is_declared"): {"currency": "XXX"},
     ("payments", "gross_is_net_and_fee_and_tax"): {"gross": Decimal(501)},
@@ -123,6 +158,15 @@ BAD: Final[dict[tuple[str, str], dict[str, Any] | Same]] = {
     ("payments", "payment_currency_is_declared"): {"currency": "XXX"},
     ("payments", "provider_reference_is_unique"): Same("provider", "provider_reference"),
     ("payments", "matures_only_when_captured"): {"matures_at": AT},
+    ("payments", "refunds_within_captured"): {
+        "captured": Decimal(500),
+        "refunded": Decimal(499),
+        "refund_pending": Decimal(2),
+    },
+    ("payments", "returned_within_parts"): {"returned_fee": Decimal(26)},
+    ("payments", "dispute_standing_is_known"): {"dispute": "WON"},
+    ("payments", "capture_within_gross"): {"capturing": Decimal(501)},
+    ("payments", "reserve_within_net"): {"reserve": Decimal(476)},
     ("payment_events", "event_number_is_unique"): Same("payment_id", "sequence"),
     ("payment_events", "event_number_is_positive"): {"sequence": 0},
     ("payment_events", "event_status_is_known"): {"status": "LOST"},
@@ -132,7 +176,8 @@ BAD: Final[dict[tuple[str, str], dict[str, Any] | Same]] = {
     ("purchases", "only_reserved_stock_is_released"): {"stock_released_at": AT},
     ("earning_days", "one_row_per_creator_day_and_source"): Same("creator_id", "currency", "day", "source"),
     ("earning_days", "earning_source_is_known"): {"source": "gift"},
-    ("earning_days", "earning_net_is_positive"): {"net": Decimal("NaN")},
+    ("earning_days", "earning_net_not_negative"): {"net": Decimal("NaN")},
+    ("earning_days", "earning_returned_not_negative"): {"returned": Decimal(-1)},
     ("requests", "request_key_is_unique"): Same("principal", "operation", "key"),
     ("requests", "request_key_is_bounded"): {"key": "x" * 201},
     ("inbox_events", "event_is_received_once"): Same("provider", "event_id"),
@@ -143,6 +188,39 @@ BAD: Final[dict[tuple[str, str], dict[str, Any] | Same]] = {
     ("creator_feeds", "feed_offset_is_positive"): {"last_offset": 0},
     ("relay_position", "one_relay_position"): {"id": 2},
     ("relay_position", "published_within_assigned"): {"published": 1},
+    ("refunds", "refund_amount_is_positive"): {"amount": Decimal("NaN")},
+    ("refunds", "refund_status_is_known"): {"status": "LOST"},
+    ("refunds", "refund_reason_is_known"): {"reason": "WHIM"},
+    ("refunds", "refund_divides_once_accepted"): {"net": Decimal(96)},
+    ("refunds", "refund_reference_is_unique"): Same("provider", "provider_reference"),
+    ("refunds", "refund_currency_is_declared"): {"currency": "XXX"},
+    ("disputes", "dispute_amount_is_positive"): {"amount": Decimal(0)},
+    ("disputes", "dispute_status_is_known"): {"status": "LOST AGAIN"},
+    ("disputes", "dispute_divides_once_taken"): {"taken_at": None},
+    ("disputes", "dispute_reference_is_unique"): Same("provider", "provider_reference"),
+    ("disputes", "dispute_currency_is_declared"): {"currency": "XXX"},
+    ("payment_methods", "method_reference_is_unique"): Same("provider", "provider_reference"),
+    ("payment_methods", "method_last_four_is_four"): {"last_four": "12345"},
+    ("payment_methods", "method_expiry_is_a_month"): {"expires_month": 13},
+    ("payout_accounts", "payout_account_is_a_creators"): {"creator_id": UUID(int=99)},
+    ("payout_accounts", "payout_account_reference_is_unique"): Same("provider", "provider_reference"),
+    ("payout_accounts", "payout_country_is_a_code"): {"country": "Germany"},
+    ("payout_accounts", "ready_only_when_opened"): {"provider_reference": None},
+    ("payout_schedules", "one_schedule_per_creator_and_currency"): Same("creator_id", "currency"),
+    ("payout_schedules", "payout_interval_is_known"): {"interval": "HOURLY", "day": None},
+    ("payout_schedules", "payout_day_fits_the_interval"): {"interval": "MONTHLY", "day": 29},
+    ("payout_schedules", "payout_minimum_not_negative"): {"minimum": Decimal(-1)},
+    ("payout_schedules", "schedule_currency_is_declared"): {"currency": "XXX"},
+    ("payouts", "payout_amount_is_positive"): {"amount": Decimal(0)},
+    ("payouts", "payout_status_is_known"): {"status": "LOST"},
+    ("payouts", "payout_step_is_known"): {"step": "WAIT"},
+    ("payouts", "payout_origin_is_known"): {"origin": "STOLEN"},
+    ("payouts", "payout_reference_is_unique"): Same("provider", "provider_reference"),
+    ("payouts", "transfer_reference_is_unique"): Same("provider", "transfer_reference"),
+    ("payouts", "payout_currency_is_declared"): {"currency": "XXX"},
+    ("payout_events", "payout_event_number_is_unique"): Same("payout_id", "sequence"),
+    ("payout_events", "payout_event_number_is_positive"): {"sequence": 0},
+    ("reconciliations", "reconciliation_counts_are_sound"): {"mended": 2},
 }
 """What each rule refuses: a good row but for these columns."""
 
@@ -162,6 +240,7 @@ async def furnish(connection: asyncpg.Connection) -> None:
     await insert(connection, "fee_rules", {**good("fee_rules"), "id": RULE})
     await insert(connection, "products", {**good("products"), "id": PRODUCT})
     await insert(connection, "payments", {**good("payments"), "id": PAYMENT})
+    await insert(connection, "payouts", {**good("payouts"), "id": PAYOUT})
     await connection.execute("truncate relay_position")
 
 
@@ -246,6 +325,13 @@ async def _unlike(owner: asyncpg.Connection, table: str, row: dict[str, Any], sa
     if table == "creators" and "user_id" not in same.columns:
         second["user_id"] = uuid7()
         await insert(owner, "users", {**good("users"), "id": second["user_id"]})
+    if table == "payout_accounts":
+        # The account's key is its creator: another account is another creator's.
+        creator = good("creators")
+        creator["user_id"] = uuid7()
+        await insert(owner, "users", {**good("users"), "id": creator["user_id"]})
+        await insert(owner, "creators", creator)
+        second["creator_id"] = creator["id"]
     if table == "outbox_events":
         second.update({"position": 2} if "position" not in same.columns else {"creator_offset": 2})
     return second

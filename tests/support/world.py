@@ -161,6 +161,11 @@ class World:
         payload: dict[str, Any] = (await client.run(TIP, **variables))["tipCreate"]
         return payload
 
+    async def buy(self, client: Client, product: str, key: str | None = None) -> dict[str, Any]:
+        """Send purchaseCreate; return its payload."""
+        payload: dict[str, Any] = (await client.run(BUY, product=product, key=key or str(uuid7())))["purchaseCreate"]
+        return payload
+
     async def confirm(
         self, client: Client, payment: str, method: str = "tok_success", key: str | None = None
     ) -> dict[str, Any]:
@@ -231,8 +236,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def add_fee_rules(dsn: str, delay: timedelta = timedelta(0)) -> None:
-    """Make the platform's fee 5 % of tips and 8 % of purchases, plus 0.30 on purchases in USD."""
+async def add_fee_rules(
+    dsn: str, delay: timedelta = timedelta(0), reserve: tuple[int, timedelta] = (0, timedelta(0))
+) -> None:
+    """Make the platform's fee 5 % of tips and 8 % of purchases, plus 0.30 on purchases in USD.
+
+    ``reserve``: how many basis points of an earning are kept, and for how long.
+    """
     connection = await asyncpg.connect(dsn)
     try:
         for kind, currency, percent, fixed in (
@@ -242,7 +252,8 @@ async def add_fee_rules(dsn: str, delay: timedelta = timedelta(0)) -> None:
         ):
             await connection.execute(
                 "insert into fee_rules (id, kind, currency, plan, percent_basis_points, fixed, "
-                "maturity_delay_seconds, valid_from, created_at) values ($1, $2, $3, 'standard', $4, $5, $6, $7, $7)",
+                "maturity_delay_seconds, valid_from, created_at, reserve_basis_points, reserve_delay_seconds) "
+                "values ($1, $2, $3, 'standard', $4, $5, $6, $7, $7, $8, $9)",
                 uuid7(),
                 kind,
                 currency,
@@ -250,6 +261,8 @@ async def add_fee_rules(dsn: str, delay: timedelta = timedelta(0)) -> None:
                 fixed,
                 int(delay.total_seconds()),
                 now() - timedelta(days=1),
+                reserve[0],
+                int(reserve[1].total_seconds()),
             )
     finally:
         await connection.close()
@@ -262,10 +275,11 @@ async def running_world(
     worker: bool = True,
     deliveries: bool = True,
     delay: timedelta = timedelta(days=7),
+    reserve: tuple[int, timedelta] = (0, timedelta(0)),
     **settings: Any,
 ) -> AsyncIterator[World]:
     """Run a server, with a worker and the sandbox's deliveries unless told otherwise."""
-    await add_fee_rules(dsn, delay)
+    await add_fee_rules(dsn, delay, reserve)
     port = free_port()
     async with AsyncExitStack() as stack:
         state = Path(stack.enter_context(TemporaryDirectory(prefix="comptoir-state-")))

@@ -95,6 +95,8 @@ def test_every_error_type_is_in_the_schema(built: GraphQLSchema) -> None:
         "InsufficientStock",
         "PaymentDeclined",
         "AmountOutOfRange",
+        "RefundTooLarge",
+        "DisputeResponseLate",
     }
 
 

@@ -62,7 +62,7 @@ def test_viewer_may_what_the_scopes_say(scopes: set[Scope], scope: Scope) -> Non
 
 
 def test_scope_is_a_persons_or_an_operators() -> None:
-    assert {Scope.FINANCE_READ} == OPERATOR_SCOPES
+    assert {Scope.FINANCE_READ, Scope.FINANCE_WRITE} == OPERATOR_SCOPES
     assert set(Scope) == PERSONAL_SCOPES | OPERATOR_SCOPES
     assert not PERSONAL_SCOPES & OPERATOR_SCOPES
 

@@ -63,22 +63,9 @@ LATEST: Final = "latest"
 _MOST_TIMES: Final = 1_000_000
 _MOST_COPIES: Final = 100
 
-_ARM: Final = """
-insert into sandbox.fault (target, effect, event_type, copies, delay, remaining)
-values ($1::text, $2::text, $3::text, $4::integer, $5::interval, $6::integer)
-"""
-_ADD_RULE: Final = """
-insert into sandbox.rule (subject, token, amount, currency, description, behaviour)
-values ($1::text, $2::text, $3::bigint, $4::text, $5::text, $6::jsonb)
-"""
-_RESET: Final = """
-with disarmed as (update sandbox.fault set remaining = 0 where remaining > 0 returning 1),
-     ended as (update sandbox.rule set active = false where active returning 1),
-     let_go as (
-        update sandbox.event set fate = null, next_attempt_at = clock_timestamp() where fate = 'HELD' returning 1)
-select (select count(*) from disarmed) as faults, (select count(*) from ended) as rules,
-       (select count(*) from let_go) as events
-"""
+_ARM: Final = "select sandbox.arm($1::text, $2::text, $3::text, $4::integer, $5::interval, $6::integer)"
+_ADD_RULE: Final = "select sandbox.add_rule($1::text, $2::text, $3::bigint, $4::text, $5::text, $6::jsonb)"
+_RESET: Final = "select faults, rules, events from sandbox.reset()"
 _NOW: Final = "select sandbox.now()"
 _OPEN_DISPUTE: Final = """
 select * from sandbox.open_dispute($1::text, $2::bigint, $3::text, $4::text, $5::interval)

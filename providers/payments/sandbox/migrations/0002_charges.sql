@@ -19,7 +19,9 @@ declare
     answer sandbox.answer;
     card jsonb := given_card;
     token text := given_method;
+    clock sandbox.clock;
 begin
+    select * into clock from sandbox.clock;
     select * into payment from sandbox.payment where id = given_payment for no key update;
     if not found then
         answer.problem := 'NOT_FOUND';
@@ -41,17 +43,19 @@ begin
         card := saved.card;
         token := saved.token;
     end if;
-    card := coalesce(
-        sandbox.ruled('CHARGE', token, payment.amount, payment.currency, payment.description),
-        card -> 'by_amount' -> payment.amount::text,
-        card -> 'otherwise',
-        card);
+    if clock.ruled then
+        card := coalesce(
+            sandbox.ruled('CHARGE', token, payment.amount, payment.currency, payment.description), card);
+    end if;
     if card is not null then
+        card := coalesce(card -> 'by_amount' -> payment.amount::text, card -> 'otherwise', card);
         outcome := card ->> 'state';
         outcome_decline_code := card ->> 'decline_code';
         card := card || jsonb_build_object('delay', outcome_settles_after::text);
     end if;
-    fault := sandbox.take_fault('CONFIRM', null);
+    if clock.armed then
+        fault := sandbox.take_fault('CONFIRM', null);
+    end if;
     if fault.effect in ('REQUEST_LOST', 'UNAVAILABLE') then
         return sandbox.answer_of(payment, fault.effect);
     end if;
@@ -65,7 +69,7 @@ begin
     payment.action_url := case when outcome = 'REQUIRES_ACTION' then given_action_url end;
     payment.return_url := given_return_url;
     payment.card := card;
-    payment := sandbox.record_change(payment);
+    payment := sandbox.record_change(payment, clock);
     if outcome = 'PROCESSING' then
         perform sandbox.schedule(payment.changed_at + outcome_settles_after, 'SETTLE_PAYMENT', payment.id, null);
     end if;

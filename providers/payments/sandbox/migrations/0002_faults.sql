@@ -23,6 +23,16 @@ create table sandbox.fault (
 
 create index fault_armed on sandbox.fault (target, seq) where remaining > 0;
 
+create function sandbox.arm(
+    given_target text, given_effect text, given_event_type text, given_copies integer, given_delay interval,
+    given_times integer
+) returns void
+language sql as $$
+    insert into sandbox.fault (target, effect, event_type, copies, delay, remaining)
+    values (given_target, given_effect, given_event_type, given_copies, given_delay, given_times);
+    update sandbox.clock set armed = true where not armed;
+$$;
+
 -- Return the fault that is armed for this, and count it; null when there is none.
 create function sandbox.take_fault(given_target text, given_event_type text) returns sandbox.fault
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -57,6 +67,30 @@ create table sandbox.rule (
 );
 
 create index rule_active on sandbox.rule (subject, seq) where active;
+
+create function sandbox.add_rule(
+    given_subject text, given_token text, given_amount bigint, given_currency text, given_description text,
+    given_behaviour jsonb
+) returns void
+language sql as $$
+    insert into sandbox.rule (subject, token, amount, currency, description, behaviour)
+    values (given_subject, given_token, given_amount, given_currency, given_description, given_behaviour);
+    update sandbox.clock set ruled = true where not ruled;
+$$;
+
+-- Disarm all faults, end all rules, let go of the events that were held back; say how many of each.
+create function sandbox.reset(out faults bigint, out rules bigint, out events bigint)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    update sandbox.clock set armed = false, ruled = false where armed or ruled;
+    update sandbox.fault set remaining = 0 where remaining > 0;
+    get diagnostics faults = row_count;
+    update sandbox.rule set active = false where active;
+    get diagnostics rules = row_count;
+    update sandbox.event set fate = null, next_attempt_at = clock_timestamp() where fate = 'HELD';
+    get diagnostics events = row_count;
+end
+$$;
 
 -- ``description`` matches when the payment's has it in it; everything else has to be the same.
 create function sandbox.ruled(

@@ -66,17 +66,23 @@ language sql stable as $$
         'available_on', sandbox.iso_time(entry.available_on))
 $$;
 
--- Write a payment's new state, its events and its charge. The caller holds the row's lock and has set what
--- changes.
-create or replace function sandbox.record_change(payment sandbox.payment) returns sandbox.payment
+-- Write a payment's new state, its events and its charge. The caller holds the row's lock, has set what changes,
+-- and has read the clock or leaves that to this.
+drop function sandbox.record_change(sandbox.payment);
+
+create function sandbox.record_change(payment sandbox.payment, clock sandbox.clock default null)
+returns sandbox.payment
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     succeeded constant boolean := payment.state = 'SUCCEEDED';
     effect constant text := payment.card ->> 'webhooks';
     charge sandbox.balance_transaction;
 begin
+    if clock.ahead is null then
+        select * into clock from sandbox.clock;
+    end if;
     -- A payment's moments never stand still or go back, whatever the clock does; a success takes two of them.
-    payment.changed_at := greatest(sandbox.now(), payment.changed_at + interval '2 microseconds');
+    payment.changed_at := greatest(clock_timestamp() + clock.ahead, payment.changed_at + interval '2 microseconds');
     payment.event_count := payment.event_count + case when succeeded then 2 else 1 end;
     if succeeded and payment.captured = 0 then
         payment.captured := payment.amount;
@@ -108,7 +114,8 @@ begin
         end,
         payment.changed_at,
         sandbox.payment_object(payment),
-        effect);
+        effect,
+        clock.armed);
     if succeeded then
         insert into sandbox.balance_transaction
             (id, kind, subject, object_id, amount, fee, currency, at, available_on)
@@ -121,7 +128,7 @@ begin
         perform sandbox.append_event(
             payment.id, payment.id, payment.event_count, 'charge.updated', charge.at,
             -- A pair is put out of order by holding its first back, not both.
-            sandbox.charge_object(payment, charge), nullif(effect, 'REORDER'));
+            sandbox.charge_object(payment, charge), nullif(effect, 'REORDER'), clock.armed);
         if payment.card ? 'dispute' then
             perform sandbox.schedule(
                 payment.changed_at + (payment.card ->> 'delay')::interval, 'OPEN_DISPUTE', payment.id,
@@ -140,7 +147,8 @@ create function sandbox.create_payment(
 ) returns sandbox.answer
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-    moment constant timestamptz := sandbox.now();
+    clock constant sandbox.clock := (select stored from sandbox.clock as stored);
+    moment constant timestamptz := clock_timestamp() + clock.ahead;
     payment sandbox.payment;
     fault sandbox.fault;
     answer sandbox.answer;
@@ -150,8 +158,7 @@ begin
         return answer;
     end if;
     -- Only when one is armed is there a look whether this is the first time; a repeat meets no fault.
-    if exists (select from sandbox.fault as armed where armed.target = 'CREATE' and armed.remaining > 0)
-       and not exists (
+    if clock.armed and not exists (
             select from sandbox.payment as stored
              where stored.create_key = given_key or stored.reference = given_reference) then
         fault := sandbox.take_fault('CREATE', null);
