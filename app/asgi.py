@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,13 +15,16 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import webhooks
+from app import metrics, webhooks
 from app.auth import Authenticator, fetch_from
+from app.clock import follow_clock, read_clock
 from app.engine import open_engine
 from app.graphql import ComptoirSchema
 from app.http import GraphQLEndpoint
 from app.memory import settle_memory
+from app.observed import unwrapped
 from app.settings import Settings
+from app.supervisor import Supervisor
 from app.websocket import SubscriptionEndpoint
 from models.database import DATABASE_ERRORS
 from providers.payments.sandbox import SandboxProvider, routes
@@ -67,13 +71,19 @@ def application(settings: Settings, dsn: str) -> Starlette:
             app.state.schema = schema
             app.state.http = GraphQLEndpoint(schema, engine, authenticator, get=not settings.is_production)
             app.state.socket = SubscriptionEndpoint(schema, engine, authenticator, settings.cors_origins)
-            if isinstance(engine.provider, SandboxProvider):
+            supervisor = Supervisor()
+            sandbox = unwrapped(engine.provider)
+            if isinstance(sandbox, SandboxProvider):
                 # The sandbox's own pages are part of the sandbox, and there only with it.
-                app.router.routes.extend(routes(engine.provider))
+                app.router.routes.extend(routes(sandbox))
+                if not settings.is_production:
+                    await read_clock(sandbox)
+                    supervisor.start("business time", partial(follow_clock, sandbox))
             settle_memory()
             try:
                 yield
             finally:
+                await supervisor.stop()
                 await relay.close()
 
     return Comptoir(
@@ -107,6 +117,7 @@ def _routes(settings: Settings) -> list[BaseRoute]:
         Route("/graphql", _GraphQLOverHttp()),
         WebSocketRoute("/graphql", _GraphQLOverWebSocket()),
         Route("/webhooks/{provider}", webhooks.receive, methods=["POST"]),
+        Route("/metrics", metrics.endpoint(settings)),
         Route("/health/live", _live),
         Route("/health/ready", _ready),
     ]

@@ -10,7 +10,9 @@ import typer
 from pydantic import ValidationError
 from rich.table import Table
 
+from app.cli_doctor import doctor
 from app.cli_ledger import ledger_cli
+from app.cli_webhooks import webhooks_cli
 from app.console import ensure_migrated, err, fail, load_settings, out, reached_database
 from app.settings import Settings, UnsafeSettingsError
 from core.scopes import PERSONAL_SCOPES, Scope
@@ -24,6 +26,8 @@ cli = typer.Typer(
     "Without DATABASE_URL a PostgreSQL is found on this machine and started, its data kept under var/.",
 )
 cli.add_typer(ledger_cli, name="ledger")
+cli.add_typer(webhooks_cli, name="webhooks")
+cli.command()(doctor)
 
 
 def main() -> None:

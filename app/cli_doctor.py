@@ -27,15 +27,15 @@ def doctor(
         str | None,
         typer.Option(
             metavar="TIME",
-            help="Compare what changed since then: 2026-01-31, 2026-01-31T12:00:00Z, or 7d for the last seven days. "
-            "Without it everything is compared.",
+            help="Compare what changed since then: 2026-01-31, 2026-01-31T12:00:00Z, or 7d for the last seven "
+            "days. Without it everything is compared.",
         ),
     ] = None,
     fix: Annotated[
         bool,
         typer.Option(
             "--fix",
-            help="Mend what can be mended by asking the provider and settling its answer. Nothing else is changed.",
+            help="Mend what can be mended by asking the provider and settling its answer. Change nothing else.",
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
@@ -54,12 +54,14 @@ def doctor(
     async def run_checks(dsn: str) -> "Report":
         from app.clock import read_clock
         from app.engine import open_engine
+        from app.observed import unwrapped
         from providers.payments.sandbox import SandboxProvider
         from services.reconciliation import run
 
         async with open_engine(settings, dsn, subscribers=False) as engine:
-            if isinstance(engine.provider, SandboxProvider):
-                await read_clock(engine.provider)
+            sandbox = unwrapped(engine.provider)
+            if isinstance(sandbox, SandboxProvider):
+                await read_clock(sandbox)
             return await run(engine, since=begin, mend=fix, tell=tell, grace=judged_after)
 
     with reached_database(settings) as dsn:

@@ -8,6 +8,7 @@ import asyncpg
 from tortoise import Tortoise
 
 import ledger
+from app.observed import Observed
 from app.settings import Settings
 from core import money
 from ledger import Accounts
@@ -41,7 +42,7 @@ async def open_engine(settings: Settings, dsn: str, *, subscribers: bool) -> Asy
             assets = await ledger.assets(on=connection)
         for asset in assets.values():
             money.declare(asset.code, asset.scale)
-        provider = SandboxProvider(
+        sandbox = SandboxProvider(
             database.writer,
             webhook_secrets=settings.webhook_secrets,
             public_url=settings.own_url,
@@ -58,7 +59,7 @@ async def open_engine(settings: Settings, dsn: str, *, subscribers: bool) -> Asy
         yield Engine(
             database=database,
             accounts=Accounts(accounts),
-            provider=provider,
+            provider=Observed(sandbox),
             bus=bus,
             settle=settle,
             guests=GuestTokens(settings.guest_secret),

@@ -37,6 +37,7 @@ def _shared() -> list[Any]:
 
 def formatter(*, production: bool) -> structlog.stdlib.ProcessorFormatter:
     """Return what makes a line of a record, ours or a library's."""
+    final: list[Any]
     if production:
         final = [_exception, redact, structlog.processors.JSONRenderer(serializer=_dumps)]
     else:

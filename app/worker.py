@@ -5,8 +5,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final
 
+from app.clock import follow_clock, read_clock
 from app.engine import open_engine
+from app.jobs import run_jobs
 from app.memory import settle_memory
+from app.metrics import serve_metrics
+from app.observed import unwrapped
 from app.settings import Settings
 from app.supervisor import Pacer, Supervisor
 from providers.payments.sandbox import SandboxProvider, deliver, http_client
@@ -46,9 +50,16 @@ async def run_worker(settings: Settings, dsn: str, stop: asyncio.Event) -> None:
     """Work until ``stop`` is set; what is under way is finished or left as it was."""
     async with open_engine(settings, dsn, subscribers=False) as engine:
         supervisor = Supervisor()
+        sandbox = unwrapped(engine.provider)
+        if isinstance(sandbox, SandboxProvider) and not settings.is_production:
+            await read_clock(sandbox)
+            supervisor.start("business time", partial(follow_clock, sandbox))
         start_work(supervisor, engine)
+        supervisor.start("jobs", lambda: run_jobs(engine, dsn, stop))
+        if settings.worker_metrics_port:
+            supervisor.start("metrics", lambda: serve_metrics(settings, engine))
         async with http_client() as client:
-            if isinstance(engine.provider, SandboxProvider):
+            if isinstance(sandbox, SandboxProvider):
                 supervisor.start(
                     "sandbox delivery",
                     lambda: deliver(

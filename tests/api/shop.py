@@ -8,8 +8,9 @@ from typing import Any
 from app.client import Client
 from app.postgres import Lease
 from core import ids
-from core.clock import now
+from core.clock import wall
 from core.ids import Noun, uuid7
+from providers.payments.sandbox import SandboxControl
 from providers.payments.sandbox.webhooks import sign, signing_keys
 from services import webhooks
 from tests.conftest import assert_books_are_sound
@@ -120,10 +121,21 @@ async def settle(world: World) -> None:
     """Bring what the sandbox has to tell to the server by hand, and settle it."""
     key = signing_keys(world.settings.webhook_secrets)[0]
     for row in await world.engine.database.writer.fetch(_DELIVER):
-        headers = sign(key, row["id"], row["body"], now())
+        headers = sign(key, row["id"], row["body"], wall())
         await webhooks.receive(world.engine, headers, row["body"].encode())
     while await webhooks.process(world.engine):
         pass
+
+
+async def a_while_passes(world: World) -> None:
+    """Let the sandbox do now what it would have done after a few seconds, and settle what it tells."""
+    writer = world.engine.database.writer
+    await writer.execute(
+        "update sandbox.agenda set due_at = sandbox.now() "
+        "where done_at is null and due_at < sandbox.now() + interval '1 hour'"
+    )
+    await SandboxControl(writer).run_due()
+    await settle(world)
 
 
 async def pay(client: Client, payment: str, world: World) -> None:

@@ -135,4 +135,6 @@ SWEEPER: Final = {
 
 def prepare(place: str) -> None:
     """Have this process kill itself at a place."""
-    {**WEB, **RELAY, **CANCEL, **WORKER, **SWEEPER}[place]()
+    from tests.faults.payout_places import PAYOUTS
+
+    {**WEB, **RELAY, **CANCEL, **WORKER, **SWEEPER, **PAYOUTS}[place]()

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 import orjson
 
+from app.observed import unwrapped
 from core.ids import Noun, uuid7
 from providers.payments.base import CancelPayment, ConfirmPayment, ProviderError
 from tests.support.world import CANCEL, World
@@ -49,11 +50,11 @@ class AtTheProvider:
 
     async def authenticate(self, *, accepted: bool) -> None:
         """Answer on the 3-D Secure page."""
-        await _sandbox(self.world).authenticate(self.reference, accepted=accepted)
+        await sandbox_of(self.world).authenticate(self.reference, accepted=accepted)
 
     async def provider_settles(self) -> None:
         """Let a payment that is processing succeed."""
-        await self.world.engine.database.writer.execute("select sandbox.settle_due(1000)")
+        await sandbox_of(self.world).run_due()
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +200,7 @@ class Played:
 
 async def play(world: World, flow: Flow, creator: str, count: int, payer: type[AtTheProvider]) -> list[Played]:
     """Have so many tips go a flow's way; nothing is delivered."""
-    _sandbox(world)._processing_time = timedelta(0)
+    sandbox_of(world)._processing_time = timedelta(0)
     supporter = world.client("supporter")
     keys: list[Any] = []
     for _ in range(count):
@@ -227,5 +228,6 @@ async def events_of(world: World) -> dict[str, list[str]]:
     return found
 
 
-def _sandbox(world: World) -> Any:
-    return world.engine.provider
+def sandbox_of(world: World) -> Any:
+    """Return the sandbox itself, with what only it can do."""
+    return unwrapped(world.engine.provider)

@@ -11,6 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from app.engine import open_engine
+from app.observed import unwrapped
 from app.settings import Settings
 from core import clock
 from core.clock import now
@@ -19,10 +20,22 @@ from core.money import money
 from core.refunds import RefundReason
 from core.scopes import Scope
 from core.viewer import Viewer
+from ledger import chart
 from providers.payments.sandbox import SandboxProvider
-from services import charging, maturing, payout_accounts, payout_calls, payouts, purchases, refunds, tips, webhooks
+from services import (
+    charging,
+    maturing,
+    payout_accounts,
+    payout_calls,
+    payouts,
+    posting,
+    purchases,
+    refunds,
+    tips,
+    webhooks,
+)
 from services.engine import Engine
-from services.reconciliation import BEGINNING, Difference, DifferenceCode, Limits, Report, run
+from services.reconciliation import BEGINNING, Difference, DifferenceCode, Report, run
 from tests.support.edited_provider import EditedProvider, edited
 from tests.support.world import add_fee_rules
 
@@ -87,6 +100,10 @@ class Scene:
     async def told(self) -> None:
         """Bring everything the sandbox has told to the inbox, and settle it."""
         await self.arrived()
+        await self.settled()
+
+    async def settled(self) -> None:
+        """Settle what is in the inbox."""
         while await webhooks.process(self.engine):
             pass
 
@@ -123,11 +140,27 @@ class Scene:
         )
         await self.owner.execute("update relay_position set assigned = $1, published = $1", 10**9)
 
+    async def post(self, draft: chart.Draft) -> None:
+        """Post a group that nothing here would."""
+        async with self.engine.database.transaction() as transaction:
+            await posting.post(self.engine, transaction.connection, [draft])
+
     # What is looked at ------------------------------------------------------------------------------------
 
     async def reconcile(self, **options: Any) -> Report:
-        """Compare everything, however young it is, as if all of it had taken as long as it may."""
+        """Compare everything, however young it is."""
         return await run(self.engine, **{"grace": timedelta(0), **options})
+
+    async def state(self) -> dict[str, str]:
+        """Return what all tables hold, but for the record of reconciliations and what the sandbox only answers."""
+        tables = await self.owner.fetch(
+            "select format('%I.%I', schemaname, tablename) as name from pg_tables "
+            "where schemaname in ('public', 'ledger', 'sandbox') and tablename <> 'reconciliations'"
+        )
+        return {
+            name: await self.owner.fetchval(f"select md5(string_agg(t::text, ' ' order by t::text)) from {name} t")
+            for (name,) in tables
+        }
 
     async def row(self, table: str, key: UUID) -> Any:
         return await self.owner.fetchrow(f"select * from {table} where id = $1", key)
@@ -152,10 +185,6 @@ def only(report: Report, code: DifferenceCode) -> Difference:
     """Return the one difference of a code; there may be others of other codes."""
     (difference,) = [each for each in report.differences if each.code is code]
     return difference
-
-
-NO_TIME = Limits(*[timedelta(0)] * 10)
-"""As if everything took longer than it may."""
 
 
 @asynccontextmanager
@@ -187,7 +216,7 @@ async def open_scene(dsn: str, folder: Path) -> AsyncIterator[Scene]:
     )
     try:
         async with open_engine(settings, dsn, subscribers=False) as engine:
-            sandbox = engine.provider
+            sandbox = unwrapped(engine.provider)
             assert isinstance(sandbox, SandboxProvider)
             provider = edited(sandbox)
             engine.provider = provider

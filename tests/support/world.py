@@ -15,14 +15,15 @@ import uvicorn
 
 from app.asgi import application
 from app.client import Client
+from app.observed import unwrapped
 from app.settings import Settings
 from app.supervisor import Supervisor
 from app.worker import start_work
-from core import ids
+from core import clock, ids
 from core.clock import now
 from core.ids import Noun, uuid7
 from core.scopes import PERSONAL_SCOPES, Scope
-from providers.payments.sandbox import deliver, http_client
+from providers.payments.sandbox import SandboxProvider, deliver, http_client
 from services.engine import Engine
 
 CREATE_CREATOR = """
@@ -100,6 +101,13 @@ class World:
     engine: Engine
     app: Any
     clients: list[Client] = field(default_factory=list)
+
+    @property
+    def sandbox(self) -> SandboxProvider:
+        """The provider itself, without what watches it."""
+        sandbox = unwrapped(self.engine.provider)
+        assert isinstance(sandbox, SandboxProvider)
+        return sandbox
 
     def token(self, user: str, scopes: frozenset[Scope] = PERSONAL_SCOPES, **claims: Any) -> str:
         """Return an access token for a user."""
@@ -324,6 +332,7 @@ async def running_world(
         finally:
             stop.set()
             await supervisor.stop()
+            clock.set_ahead(timedelta(0))
             for client in world.clients:
                 await client.close()
             server.should_exit = True

@@ -19,7 +19,7 @@ def test_id_leads_back_to_its_uuid(noun: Noun, value: UUID) -> None:
 
     assert ids.decode(noun, text) == value
     assert ids.noun_of(text) is noun
-    assert len(text) == 30
+    assert len(text) == len(noun.value) + 27
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_ids_made_later_sort_later() -> None:
 
 def test_nouns_have_prefixes_of_their_own() -> None:
     assert len({noun.value for noun in Noun}) == len(Noun)
-    assert all(len(noun.value) == 3 and noun.value.islower() for noun in Noun)
+    assert all(len(noun.value) in {2, 3} and noun.value.islower() for noun in Noun)
 
 
 @pytest.mark.parametrize("text", ["", "_", "tip", "nonsense_01h455vb4pex5vsknk084sn02q", "TIP_x", "tip-x"])

@@ -21,7 +21,7 @@ from providers.payments.base import (
     RefundState,
     Subject,
 )
-from providers.payments.sandbox import store
+from providers.payments.sandbox import cards, store
 from providers.payments.sandbox.accounts import SET_READY
 from providers.payments.sandbox.cards import (
     CARDS,
@@ -29,7 +29,6 @@ from providers.payments.sandbox.cards import (
     PayoutScenario,
     RefundScenario,
     WebhookEffect,
-    behaviour,
 )
 from providers.payments.sandbox.feeds import Feeds
 from providers.payments.sandbox.refunds import BY_AMOUNT, REFUND
@@ -215,7 +214,7 @@ class SandboxControl(Feeds):
     async def add_rule(
         self,
         subject: str,
-        behaviour_name: str,
+        behaviour: str,
         *,
         token: str | None = None,
         amount: int | None = None,
@@ -224,20 +223,20 @@ class SandboxControl(Feeds):
     ) -> None:
         """Say what shall happen to charges, refunds or payouts from now on that match all that is given.
 
-        ``subject`` CHARGE: they go as with the card token ``behaviour_name``. REFUND: as a ``RefundScenario``.
+        ``subject`` CHARGE: they go as with the card token ``behaviour``. REFUND: as a ``RefundScenario``.
         PAYOUT: as a ``PayoutScenario``. ``description`` matches when the payment's has it in it. Of several
         rules that match, the one added first holds.
         """
         _one_of("subject", subject, RULE_SUBJECTS)
         if subject == "CHARGE":
-            _one_of("behaviour", behaviour_name, tuple(CARDS))
-            told: Mapping[str, object] = behaviour(behaviour_name)
+            _one_of("behaviour", behaviour, tuple(CARDS))
+            told: Mapping[str, object] = cards.behaviour(behaviour)
         elif subject == "REFUND":
-            _one_of("behaviour", behaviour_name, tuple(RefundScenario))
-            told = {"refund": behaviour_name}
+            _one_of("behaviour", behaviour, tuple(RefundScenario))
+            told = {"refund": behaviour}
         else:
-            _one_of("behaviour", behaviour_name, tuple(PayoutScenario))
-            told = {"payout": behaviour_name}
+            _one_of("behaviour", behaviour, tuple(PayoutScenario))
+            told = {"payout": behaviour}
         if token is not None and subject != "CHARGE":
             raise ValueError("Only charges are made with a token.")
         if description is not None and subject == "PAYOUT":

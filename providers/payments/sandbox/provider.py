@@ -10,6 +10,7 @@ from core.batcher import Batcher
 from providers.payments.base import Capabilities, Capability, Event, Fact
 from providers.payments.sandbox import translation, webhooks
 from providers.payments.sandbox.accounts import Accounts
+from providers.payments.sandbox.control import SandboxControl
 from providers.payments.sandbox.disputes import Disputes
 from providers.payments.sandbox.feeds import Feeds
 from providers.payments.sandbox.methods import Methods
@@ -74,3 +75,7 @@ class SandboxProvider(Payments, Methods, Refunds, Disputes, Accounts, Payouts, F
     def translate(self, event: Event) -> Sequence[Fact]:
         """Return the facts an event states. Raises only WebhookRejected: a known type, malformed."""
         return translation.translate(event)
+
+    def control(self) -> SandboxControl:
+        """Return the sandbox's other end."""
+        return SandboxControl(self._pool, processing_time=self._processing_time)

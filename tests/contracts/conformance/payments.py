@@ -1,22 +1,12 @@
-"""What every payment provider must do, whichever it is: checks that take an adapter and its test methods.
-
-Each check gets an adapter and the names its test methods go by, and makes payments of its own.
-"""
+"""Payments that are created, confirmed and cancelled."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
-from uuid import UUID
-
-import pytest
+from dataclasses import replace
 
 from core.ids import uuid7
-from providers.payments import base
 from providers.payments.base import (
     CancelPayment,
     ConfirmPayment,
-    CreatePayment,
-    Fact,
     PaymentFact,
     PaymentProvider,
     ProviderAction,
@@ -26,55 +16,10 @@ from providers.payments.base import (
     Subject,
 )
 
-
-@dataclass(frozen=True, slots=True)
-class Methods:
-    """A provider's test methods: the decline codes are what the payer is to be shown for each."""
-
-    succeeds: str
-    authenticates: str
-    unknown: str
-    declines: dict[str, ProviderErrorCode]
-    unknown_payment: str
+from .words import Methods, cancellation, check, confirmation, creation, fetched, first, refusal
 
 
-type_of_check = Callable[[PaymentProvider, Methods], Awaitable[None]]
-
-
-def creation(amount: int = 1250, *, reference: UUID | None = None) -> CreatePayment:
-    reference = reference or uuid7()
-    return CreatePayment(f"create:{reference}", reference, amount, "USD", "A tip")
-
-
-def confirmation(payment: PaymentFact, method: str, *, attempt: int = 1) -> ConfirmPayment:
-    return ConfirmPayment(
-        f"confirm:{payment.reference}:{attempt}",
-        payment.provider_reference,
-        method,
-        return_url="https://shop.example/thanks",
-    )
-
-
-def cancellation(payment: PaymentFact, *, attempt: int = 1) -> CancelPayment:
-    return CancelPayment(f"cancel:{payment.reference}:{attempt}", payment.provider_reference)
-
-
-async def refusal(call: Awaitable[object]) -> ProviderError:
-    with pytest.raises(ProviderError) as caught:
-        await call
-    return caught.value
-
-
-def first(facts: Sequence[Fact]) -> PaymentFact:
-    """Return the payment that a look-up of it tells of before all else."""
-    assert isinstance(facts[0], PaymentFact)
-    return facts[0]
-
-
-async def fetched(provider: PaymentProvider, payment: PaymentFact) -> PaymentFact:
-    return first(await provider.fetch(Subject.PAYMENT, payment.provider_reference))
-
-
+@check()
 async def created_payment_requires_a_method(provider: PaymentProvider, methods: Methods) -> None:
     command = creation()
     payment = await provider.create_payment(command)
@@ -84,6 +29,7 @@ async def created_payment_requires_a_method(provider: PaymentProvider, methods: 
     assert payment.at.tzinfo is not None
 
 
+@check()
 async def creating_again_with_the_same_key_returns_the_same_payment(
     provider: PaymentProvider, methods: Methods
 ) -> None:
@@ -92,6 +38,7 @@ async def creating_again_with_the_same_key_returns_the_same_payment(
     assert len(set(answers)) == 1
 
 
+@check()
 async def creating_with_the_same_key_and_another_amount_is_refused(
     provider: PaymentProvider, methods: Methods
 ) -> None:
@@ -103,6 +50,7 @@ async def creating_with_the_same_key_and_another_amount_is_refused(
     assert (await fetched(provider, payment)).amount == command.amount
 
 
+@check()
 async def undeclared_currency_and_amounts_are_refused_and_nothing_is_made(
     provider: PaymentProvider, methods: Methods
 ) -> None:
@@ -115,22 +63,7 @@ async def undeclared_currency_and_amounts_are_refused_and_nothing_is_made(
         assert (await provider.create_payment(creation(amount))).amount == amount
 
 
-async def undeclared_commands_are_refused(provider: PaymentProvider, methods: Methods) -> None:
-    features = provider.capabilities.features
-    if base.Capability.MANUAL_CAPTURE not in features:
-        manual = replace(creation(), manual_capture=True)
-        assert (await refusal(provider.create_payment(manual))).code is ProviderErrorCode.UNSUPPORTED
-        assert await provider.find(Subject.PAYMENT, manual.reference) == ()
-        capture = base.CapturePayment("key", "payment", 1)
-        assert (await refusal(provider.capture(capture))).code is ProviderErrorCode.UNSUPPORTED
-    if base.Capability.REFUND not in features:
-        refund = base.Refund("key", uuid7(), "payment", 1, base.RefundReason.OTHER)
-        assert (await refusal(provider.refund(refund))).code is ProviderErrorCode.UNSUPPORTED
-    if base.Capability.PAYOUTS not in features:
-        payout = base.Payout("key", uuid7(), "account", 1, "USD")
-        assert (await refusal(provider.payout(payout))).code is ProviderErrorCode.UNSUPPORTED
-
-
+@check()
 async def confirmed_payment_succeeds_in_full(provider: PaymentProvider, methods: Methods) -> None:
     payment = await provider.create_payment(creation())
     charged = await provider.confirm_payment(confirmation(payment, methods.succeeds))
@@ -141,6 +74,7 @@ async def confirmed_payment_succeeds_in_full(provider: PaymentProvider, methods:
     assert first(await provider.find(Subject.PAYMENT, payment.reference)) == charged
 
 
+@check()
 async def confirming_again_with_the_same_key_answers_the_same(provider: PaymentProvider, methods: Methods) -> None:
     payment = await provider.create_payment(creation())
     command = confirmation(payment, methods.succeeds)
@@ -148,6 +82,7 @@ async def confirming_again_with_the_same_key_answers_the_same(provider: PaymentP
     assert len(set(answers)) == 1
 
 
+@check()
 async def each_decline_has_its_code_and_leaves_the_payment_open(
     provider: PaymentProvider, methods: Methods
 ) -> None:
@@ -171,6 +106,7 @@ async def each_decline_has_its_code_and_leaves_the_payment_open(
         assert await fetched(provider, payment) == charged
 
 
+@check()
 async def unknown_method_is_invalid_and_changes_nothing(provider: PaymentProvider, methods: Methods) -> None:
     payment = await provider.create_payment(creation())
     error = await refusal(provider.confirm_payment(confirmation(payment, methods.unknown)))
@@ -179,6 +115,7 @@ async def unknown_method_is_invalid_and_changes_nothing(provider: PaymentProvide
     assert await fetched(provider, payment) == payment
 
 
+@check()
 async def confirming_a_finished_payment_with_a_new_key_conflicts(
     provider: PaymentProvider, methods: Methods
 ) -> None:
@@ -194,6 +131,7 @@ async def confirming_a_finished_payment_with_a_new_key_conflicts(
     assert (await fetched(provider, payment)).captured == 0
 
 
+@check()
 async def two_confirmations_at_once_charge_once(provider: PaymentProvider, methods: Methods) -> None:
     payment = await provider.create_payment(creation())
     outcomes = await asyncio.gather(
@@ -206,6 +144,7 @@ async def two_confirmations_at_once_charge_once(provider: PaymentProvider, metho
     assert {(error.code, error.fact) for error in errors} == {(ProviderErrorCode.STATE_CONFLICT, facts[0])}
 
 
+@check()
 async def confirming_and_canceling_at_once_has_one_winner(provider: PaymentProvider, methods: Methods) -> None:
     for _ in range(8):
         payment = await provider.create_payment(creation())
@@ -218,6 +157,7 @@ async def confirming_and_canceling_at_once_has_one_winner(provider: PaymentProvi
         assert facts == [await fetched(provider, payment)]
 
 
+@check()
 async def canceled_payment_stays_canceled(provider: PaymentProvider, methods: Methods) -> None:
     payment = await provider.create_payment(creation())
     canceled = await provider.cancel(cancellation(payment))
@@ -226,6 +166,7 @@ async def canceled_payment_stays_canceled(provider: PaymentProvider, methods: Me
     assert await provider.cancel(cancellation(payment, attempt=2)) == canceled
 
 
+@check()
 async def canceling_a_charged_payment_conflicts(provider: PaymentProvider, methods: Methods) -> None:
     payment = await provider.create_payment(creation())
     charged = await provider.confirm_payment(confirmation(payment, methods.succeeds))
@@ -234,6 +175,7 @@ async def canceling_a_charged_payment_conflicts(provider: PaymentProvider, metho
     assert await fetched(provider, payment) == charged
 
 
+@check()
 async def a_key_used_for_another_payment_is_refused(provider: PaymentProvider, methods: Methods) -> None:
     first, second = [await provider.create_payment(creation()) for _ in range(2)]
     command = confirmation(first, methods.succeeds)
@@ -243,6 +185,7 @@ async def a_key_used_for_another_payment_is_refused(provider: PaymentProvider, m
     assert await fetched(provider, second) == second
 
 
+@check()
 async def authentication_asks_the_payer_to_act(provider: PaymentProvider, methods: Methods) -> None:
     payment = await provider.create_payment(creation())
     waiting = await provider.confirm_payment(confirmation(payment, methods.authenticates))
@@ -253,8 +196,9 @@ async def authentication_asks_the_payer_to_act(provider: PaymentProvider, method
     assert (canceled.state, canceled.action_url) == (ProviderState.CANCELED, None)
 
 
+@check()
 async def unknown_payments_are_not_found(provider: PaymentProvider, methods: Methods) -> None:
-    missing = methods.unknown_payment
+    missing = methods.unknown_objects[Subject.PAYMENT]
     calls = (
         provider.fetch(Subject.PAYMENT, missing),
         provider.confirm_payment(ConfirmPayment(f"key:{uuid7()}", missing, methods.succeeds)),
@@ -264,24 +208,3 @@ async def unknown_payments_are_not_found(provider: PaymentProvider, methods: Met
         error = await refusal(call)
         assert (error.code, error.ambiguous) == (ProviderErrorCode.NOT_FOUND, False)
     assert await provider.find(Subject.PAYMENT, uuid7()) == ()
-
-
-CHECKS: tuple[type_of_check, ...] = (
-    created_payment_requires_a_method,
-    creating_again_with_the_same_key_returns_the_same_payment,
-    creating_with_the_same_key_and_another_amount_is_refused,
-    undeclared_currency_and_amounts_are_refused_and_nothing_is_made,
-    undeclared_commands_are_refused,
-    confirmed_payment_succeeds_in_full,
-    confirming_again_with_the_same_key_answers_the_same,
-    each_decline_has_its_code_and_leaves_the_payment_open,
-    unknown_method_is_invalid_and_changes_nothing,
-    confirming_a_finished_payment_with_a_new_key_conflicts,
-    two_confirmations_at_once_charge_once,
-    confirming_and_canceling_at_once_has_one_winner,
-    canceled_payment_stays_canceled,
-    canceling_a_charged_payment_conflicts,
-    a_key_used_for_another_payment_is_refused,
-    authentication_asks_the_payer_to_act,
-    unknown_payments_are_not_found,
-)
