@@ -28,6 +28,7 @@ from app.supervisor import Supervisor
 from app.websocket import SubscriptionEndpoint
 from models.database import DATABASE_ERRORS
 from providers.payments.sandbox import SandboxProvider, routes
+from providers.payments.sandbox.control_api import control_routes
 from services.relay import Relay
 
 STATIC: Final = Path(__file__).resolve().parent / "static"
@@ -77,6 +78,7 @@ def application(settings: Settings, dsn: str) -> Starlette:
                 # The sandbox's own pages are part of the sandbox, and there only with it.
                 app.router.routes.extend(routes(sandbox))
                 if not settings.is_production:
+                    app.router.routes.extend(control_routes(sandbox))
                     await read_clock(sandbox)
                     supervisor.start("business time", partial(follow_clock, sandbox))
             settle_memory()

@@ -1,4 +1,4 @@
-"""The story of one tip, played by a headless client that knows only the public endpoint."""
+"""The story of one tip and of what may come after, played by a client that knows only the public endpoint."""
 
 import asyncio
 import os
@@ -6,7 +6,7 @@ import socket
 import subprocess  # ruff: ignore[suspicious-subprocess-import] - starts this very program
 import sys
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -14,14 +14,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
-from rich.console import Console
 
-from app.client import Client, GraphQLFailed, Stream
+from app.client import Client, GraphQLFailed
+from app.demo_after import After
+from app.demo_steps import CREATOR, Surprise, expect, out, step, until
 from app.settings import CHECKOUT, Settings
 from core.ids import uuid7
 
 _START_SECONDS = 60
-_CREATOR = "nonesuch_ceramics"
 
 _ME = "{ me { id name } }"
 _FIND = """
@@ -79,22 +79,16 @@ subscription ($creator: ID!, $after: String) {
 }
 """
 
-out = Console(highlight=False)
-
-
-class Surprise(Exception):  # ruff: ignore[error-suffix-on-exception-name] - what the story calls it
-    """Something went otherwise than the story says."""
-
 
 def play(url: str | None) -> int:
     """Play the story; return the exit status."""
     try:
         if url is not None:
-            _Story(Settings(), url).tell()
+            _Story(Settings(), url, own=False).tell()
             return 0
         with _own_server() as (settings, own_url):
-            _Story(settings, own_url).tell()
-            _verify_ledger(settings)
+            _Story(settings, own_url, own=True).tell()
+            _prove(settings)
     except Surprise as surprise:
         out.print(f"[red]✗[/] {surprise}", soft_wrap=True)
         return 1
@@ -105,28 +99,9 @@ def play(url: str | None) -> int:
     return 0
 
 
-@contextmanager
-def _step(sentence: str) -> Generator[list[str], None, None]:
-    """Print a line for a step with the time it took; what is appended is printed behind it."""
-    began = time.perf_counter()
-    said: list[str] = []
-    try:
-        yield said
-    except BaseException:
-        out.print(f"[red]✗[/] {sentence}")
-        raise
-    milliseconds = (time.perf_counter() - began) * 1000
-    detail = f" [dim]{' '.join(said)}[/]" if said else ""
-    out.print(f"[green]✓[/] {sentence}{detail} [dim]({milliseconds:.0f} ms)[/]", soft_wrap=True)
-
-
-def _expect(condition: bool, message: str) -> None:
-    if not condition:
-        raise Surprise(message)
-
-
 class _Story:
-    def __init__(self, settings: Settings, url: str) -> None:
+    def __init__(self, settings: Settings, url: str, *, own: bool) -> None:
+        self._own = own
         self._settings = settings
         self._url = url
         self._supporter_name = f"supporter-{uuid7().hex[-8:]}"
@@ -146,66 +121,68 @@ class _Story:
         return Client(self._url, token)
 
     async def _tell(self) -> None:
-        async with self._client(self._supporter_name) as supporter, self._client(_CREATOR) as creator:
-            with _step("Sign in") as said:
+        async with self._client(self._supporter_name) as supporter, self._client(CREATOR) as creator:
+            with step("Sign in") as said:
                 me = (await supporter.run(_ME))["me"]
                 said.append(me["id"])
-            with _step("Find a creator") as said:
-                found = (await supporter.run(_FIND, handle=_CREATOR))["creator"]
-                _expect(found is not None, "The seeded creator is not there: run `comptoir seed`.")
+            with step("Find a creator") as said:
+                found = (await supporter.run(_FIND, handle=CREATOR))["creator"]
+                expect(found is not None, "The seeded creator is not there: run `comptoir seed`.")
                 said.append(found["displayName"])
-            with _step("Ask what a tip of 5.00 USD costs") as said:
+            with step("Ask what a tip of 5.00 USD costs") as said:
                 lines = (await supporter.run(_QUOTE, creator=found["id"]))["quote"]["lines"]
                 quoted = {line["kind"]: Decimal(line["amount"]["amount"]) for line in lines}
                 said.append(f"the creator gets {quoted['NET']}, the platform {quoted['PLATFORM_FEE']}")
             earned = await self._earned(creator)
             await self._tip(supporter, creator, found, quoted["NET"], earned)
-            await self._buy(supporter, found["products"]["nodes"][0])
+            payment = await self._buy(supporter, found["products"]["nodes"][0])
+            if self._own:
+                await After(self._url, creator, found["id"]).tell(supporter, payment)
 
     async def _tip(
         self, supporter: Client, creator: Client, found: dict[str, Any], net: Decimal, earned: Decimal
     ) -> None:
         key = str(uuid7())
         async with creator.socket() as watching, supporter.socket() as socket:
-            with _step("The creator watches their activity"):
+            with step("The creator watches their activity"):
                 activity = await watching.subscribe(_ACTIVITY, creator=found["id"])
                 message = (await activity.next())["creatorActivity"]
-                _expect(message["kind"] == "SNAPSHOT", "The activity did not begin with a snapshot.")
-            with _step("Tip 5.00 USD") as said:
+                expect(message["kind"] == "SNAPSHOT", "The activity did not begin with a snapshot.")
+            with step("Tip 5.00 USD") as said:
                 sent = (await supporter.run(_TIP, creator=found["id"], key=key))["tipCreate"]
-                _expect(not sent["errors"], f"The tip was refused: {sent['errors']}.")
+                expect(not sent["errors"], f"The tip was refused: {sent['errors']}.")
                 payment = sent["payment"]["id"]
                 said.append(sent["tip"]["id"])
-            with _step("Subscribe to its payment") as said:
+            with step("Subscribe to its payment") as said:
                 status = await socket.subscribe(_STATUS, payment=payment)
                 snapshot = (await status.next())["paymentStatus"]
-                _expect(snapshot["payment"]["status"] == "PENDING", "The payment is not PENDING.")
+                expect(snapshot["payment"]["status"] == "PENDING", "The payment is not PENDING.")
                 said.append("PENDING")
-            with _step("A declined card is refused with its reason") as said:
+            with step("A declined card is refused with its reason") as said:
                 answer = await self._confirm(supporter, payment, "tok_insufficient_funds")
                 errors = answer["errors"]
-                _expect(len(errors) == 1 and errors[0]["code"] == "PAYMENT_DECLINED", f"Not declined: {answer}.")
+                expect(len(errors) == 1 and errors[0]["code"] == "PAYMENT_DECLINED", f"Not declined: {answer}.")
                 said.append(errors[0]["declineCode"])
-                await _until(status, "FAILED")
-            with _step("Another card is accepted, and SUCCEEDED is pushed") as said:
+                await until(status, "FAILED")
+            with step("Another card is accepted, and SUCCEEDED is pushed") as said:
                 answer = await self._confirm(supporter, payment, "tok_success")
-                _expect(not answer["errors"], f"The card was refused: {answer['errors']}.")
-                seen, _ = await _until(status, "SUCCEEDED")
+                expect(not answer["errors"], f"The card was refused: {answer['errors']}.")
+                seen, _ = await until(status, "SUCCEEDED")
                 said.append(" → ".join(["PENDING", *seen]))
-            with _step("The creator sees it at once") as said:
+            with step("The creator sees it at once") as said:
                 event = (await activity.next())["creatorActivity"]
-                _expect(event["kind"] == "EVENT", "The activity did not tell of the tip.")
+                expect(event["kind"] == "EVENT", "The activity did not tell of the tip.")
                 said.append(f"+{event['activity']['net']['amount']}: {event['activity']['tip']['message']}")
-            with _step("Their earnings rose by the net") as said:
+            with step("Their earnings rose by the net") as said:
                 risen = await self._earned(creator) - earned
-                _expect(risen == net, f"They rose by {risen}, not by {net}.")
+                expect(risen == net, f"They rose by {risen}, not by {net}.")
                 said.append(f"+{risen} USD")
-        with _step("The same tip with the same key is the same tip"):
+        with step("The same tip with the same key is the same tip"):
             again = (await supporter.run(_TIP, creator=found["id"], key=key))["tipCreate"]
-            _expect(again["tip"]["id"] == sent["tip"]["id"], "A second tip was made.")
-            _expect(again["payment"]["id"] == payment, "A second payment was made.")
-            _expect(await self._earned(creator) == earned + net, "The creator was paid twice.")
-        with _step("A connection that drops resumes without loss or repeat") as said:
+            expect(again["tip"]["id"] == sent["tip"]["id"], "A second tip was made.")
+            expect(again["payment"]["id"] == payment, "A second payment was made.")
+            expect(await self._earned(creator) == earned + net, "The creator was paid twice.")
+        with step("A connection that drops resumes without loss or repeat") as said:
             await self._resume(supporter, payment, snapshot["cursor"], said)
 
     async def _resume(self, supporter: Client, payment: str, cursor: str, said: list[str]) -> None:
@@ -215,25 +192,26 @@ class _Story:
             async with supporter.socket() as socket:
                 stream = await socket.subscribe(_STATUS, payment=payment, after=cursor)
                 message = (await stream.next())["paymentStatus"]
-                _expect(message["kind"] == "EVENT", "A resumed stream began anew.")
+                expect(message["kind"] == "EVENT", "A resumed stream began anew.")
                 cursor = message["cursor"]
                 statuses.append(message["event"]["status"])
         expected = ["FAILED", "PROCESSING", "SUCCEEDED"]
-        _expect(statuses in (expected, ["FAILED", "SUCCEEDED"]), f"The resumed stream told {statuses}.")
+        expect(statuses in (expected, ["FAILED", "SUCCEEDED"]), f"The resumed stream told {statuses}.")
         said.append(" → ".join(statuses))
 
-    async def _buy(self, supporter: Client, product: dict[str, Any]) -> None:
-        with _step("Buy a product") as said:
+    async def _buy(self, supporter: Client, product: dict[str, Any]) -> str:
+        with step("Buy a product") as said:
             bought = (await supporter.run(_BUY, product=product["id"], key=str(uuid7())))["purchaseCreate"]
-            _expect(not bought["errors"], f"The purchase was refused: {bought['errors']}.")
+            expect(not bought["errors"], f"The purchase was refused: {bought['errors']}.")
             payment = bought["payment"]["id"]
             async with supporter.socket() as socket:
                 status = await socket.subscribe(_STATUS, payment=payment)
                 await status.next()
                 answer = await self._confirm(supporter, payment, "tok_success")
-                _expect(not answer["errors"], f"The card was refused: {answer['errors']}.")
-                await _until(status, "SUCCEEDED")
+                expect(not answer["errors"], f"The card was refused: {answer['errors']}.")
+                await until(status, "SUCCEEDED")
             said.append(f"{product['title']} for {product['price']['formatted']}")
+            return str(payment)
 
     async def _confirm(self, client: Client, payment: str, method: str) -> dict[str, Any]:
         answer = await client.run(_CONFIRM, payment=payment, method=method, key=str(uuid7()))
@@ -241,18 +219,8 @@ class _Story:
         return payload
 
     async def _earned(self, creator: Client) -> Decimal:
-        data = await creator.run(_EARNINGS, handle=_CREATOR)
+        data = await creator.run(_EARNINGS, handle=CREATOR)
         return Decimal(data["creator"]["earnings"]["lifetime"]["amount"])
-
-
-async def _until(stream: Stream, status: str) -> tuple[list[str], str]:
-    """Read a stream until a status comes; return the statuses seen and the last cursor."""
-    seen: list[str] = []
-    while True:
-        message = (await stream.next())["paymentStatus"]
-        seen.append(message["event"]["status"])
-        if seen[-1] == status:
-            return seen, message["cursor"]
 
 
 @contextmanager
@@ -278,7 +246,7 @@ def _own_server() -> Iterator[tuple[Settings, str]]:
         settings = Settings(
             port=port, state_directory=Path(state), database_url=chosen["DATABASE_URL"], jwks_url=""
         )
-        with _step(f"A server of its own on port {port}"):
+        with step(f"A server of its own on port {port}"):
             for command in ("migrate", "seed"):
                 _run(environment, command)
             log = Path(state) / "server.log"
@@ -325,11 +293,13 @@ def _wait_until_ready(server: subprocess.Popen[bytes], url: str, log: Path) -> N
     raise Surprise(f"The server did not become ready: {log.read_text(encoding='utf-8')[-2000:]}")
 
 
-def _verify_ledger(settings: Settings) -> None:
-    with _step("The ledger proves itself"):
-        database = settings.database_url
-        url = database.get_secret_value() if database is not None else ""
-        _run({**os.environ, "DATABASE_URL": url}, "ledger verify")
+def _prove(settings: Settings) -> None:
+    database = settings.database_url
+    environment = {**os.environ, "DATABASE_URL": database.get_secret_value() if database is not None else ""}
+    with step("The ledger proves itself"):
+        _run(environment, "ledger verify")
+    with step("The provider, the ledger and the shop agree"):
+        _run(environment, "doctor --grace 0s")
 
 
 def _free_port() -> int:

@@ -17,7 +17,7 @@ from pgqueuer import PgQueuer
 from pgqueuer.domain.errors import RetryRequested
 
 from models.database import APP_ROLE, DATABASE_ERRORS
-from services import jobs, measures, payout_calls, payout_schedules
+from services import jobs, measures, payout_calls, payout_schedules, reconciliation
 from services.engine import Engine
 from services.jobs import Job
 
@@ -69,8 +69,6 @@ async def _run_payout_schedules(engine: Engine, _: UUID | None) -> None:
 
 
 async def _reconcile(engine: Engine, _: UUID | None) -> None:
-    from services import reconciliation
-
     await reconciliation.run(engine)
 
 

@@ -18,7 +18,7 @@ from core.money import Currency, Money, currency
 from core.payouts import PayoutStatus
 from core.viewer import Viewer
 from ledger import chart
-from models.database import Connection, Transaction, fetch_one
+from models.database import Connection, Transaction
 from providers.payments.base import Capability
 from services.engine import Engine
 from services.fold.payouts import DISPUTE_OPEN
@@ -227,11 +227,6 @@ async def _set_aside(
 async def by_id(engine: Engine, ids: Sequence[UUID]) -> list[Any]:
     """Read payouts, each with its creator's user. Says nothing about who may see them."""
     return await engine.database.reader.fetch(_READ, ids)
-
-
-async def read(engine: Engine, payout_id: UUID) -> Any:
-    """Read a payout that is there."""
-    return await fetch_one(engine.database.reader, _READ, [payout_id])
 
 
 async def events_of(engine: Engine, payout_ids: Sequence[UUID]) -> list[Any]:

@@ -36,7 +36,7 @@ async def find_broken(frame: Frame) -> AsyncIterator[Difference]:
             yield Difference(
                 DifferenceCode.INVARIANT_BROKEN,
                 About(AboutKind.INVARIANT, finding.name),
-                f"Invariant {finding.number} is broken: {finding.detail}",
+                f"Invariant {finding.number} is broken: {finding.detail}.",
             )
 
 

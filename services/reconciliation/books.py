@@ -15,7 +15,7 @@ from providers.payments.base import BalanceEntry, BalanceKind, Capability, Provi
 from services.reconciliation.amounts import shown
 from services.reconciliation.codes import DifferenceCode
 from services.reconciliation.differences import About, AboutKind, Difference, LookUp
-from services.reconciliation.frame import Frame, Snapshot
+from services.reconciliation.frame import PATIENCE_SECONDS, Frame, Snapshot
 
 _BATCH: Final = 1_000
 _BALANCE_ATTEMPTS: Final = 5
@@ -172,7 +172,7 @@ async def _read(frame: Frame, connection: Connection, books: Books) -> None:
 
 
 async def _sums(connection: Connection) -> dict[str, int]:
-    return {row["currency"]: int(row["minor"]) for row in await connection.fetch(_SUMS)}
+    return {row["currency"]: int(row["minor"]) for row in await connection.fetch(_SUMS, timeout=PATIENCE_SECONDS)}
 
 
 async def _read_lines(

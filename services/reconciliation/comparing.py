@@ -23,9 +23,12 @@ Tell = Callable[[Check], None]
 
 # History is joined and sorted, so there is room for that, and where the tables were never analysed no query may
 # turn quadratic. For this transaction alone.
-_SETTINGS: Final = (
-    "select set_config('work_mem', '64MB', true), set_config('plan_cache_mode', 'force_custom_plan', true)"
-)
+_SETTINGS: Final = """
+    select
+        set_config('work_mem', '64MB', true),
+        set_config('enable_nestloop', 'off', true),
+        set_config('plan_cache_mode', 'force_custom_plan', true)
+"""
 _IN_SNAPSHOT: Final = {
     Check.PAYMENTS: payments.find_payments,
     Check.ITEMS: items.find_items,

@@ -10,17 +10,17 @@ from services.reconciliation.frame import Snapshot
 
 # What was captured in part divides by a rule of its own; what was posted of it says how.
 _DAYS: Final = """
-    with earned as (
+    with posted as (
+        select r.key, sum(m.amount) as net
+        from ledger.request r join ledger.movement m using (group_id)
+        where r.tenant = 'platform' and r.outcome = 'posted' and r.key like 'capture:%' and m.kind = 'capture.net'
+        group by r.key
+    ), earned as (
         select p.creator_id, p.currency, (p.succeeded_at at time zone 'UTC')::date as day, p.kind as source,
-            case when p.captured = p.gross then p.net else coalesce(part.net, 0) end as net, 0 as returned,
+            case when p.captured = p.gross then p.net else coalesce(posted.net, 0) end as net, 0 as returned,
             1 as payments
         from payments p
-        left join lateral (
-            select sum(m.amount) as net
-            from ledger.request r join ledger.movement m using (group_id)
-            where p.captured <> p.gross and r.tenant = 'platform' and r.key = 'capture:' || p.id
-                and m.kind = 'capture.net'
-        ) part on true
+        left join posted on posted.key = 'capture:' || p.id
         where p.provider_state = 'SUCCEEDED' and p.captured > 0 and p.succeeded_at is not null
         union all
         select r.creator_id, r.currency, (r.accepted_at at time zone 'UTC')::date, p.kind, 0, r.net, 0

@@ -13,7 +13,8 @@ from services.engine import Engine
 BEGINNING: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """Before anything: from here on is all there is."""
 
-_PATIENCE_SECONDS: Final = 3600.0
+PATIENCE_SECONDS: Final = 3600.0
+"""How long a statement over all of history may take."""
 _PREFETCH_ROWS: Final = 500
 
 
@@ -80,6 +81,6 @@ class Snapshot(Frame):
 
     async def rows(self, statement: str, *parameters: Any) -> AsyncIterator[asyncpg.Record]:
         """Stream a statement's rows, a few at a time, however long it takes."""
-        cursor = self.connection.cursor(statement, *parameters, prefetch=_PREFETCH_ROWS, timeout=_PATIENCE_SECONDS)
+        cursor = self.connection.cursor(statement, *parameters, prefetch=_PREFETCH_ROWS, timeout=PATIENCE_SECONDS)
         async for row in cursor:
             yield row

@@ -97,6 +97,17 @@ async def test_everything_available_is_paid_out_when_its_time_comes_and_not_befo
     assert await till.world.count("payouts") == 1
 
 
+async def test_time_that_was_paid_is_not_paid_again_even_if_it_comes_back(till: Till) -> None:
+    await _set(till)
+    due = now() - timedelta(hours=1)
+    for _ in range(2):
+        await till.world.engine.database.writer.execute("update payout_schedules set next_at = $1", due)
+        await payout_schedules.run_due(till.world.engine)
+        await till.earns("10.00")
+
+    assert await _payouts(till) == [("95.00", True)]
+
+
 async def test_times_that_were_missed_are_not_made_up_for_one_by_one(till: Till) -> None:
     await _set(till)
     await till.world.engine.database.writer.execute(

@@ -11,7 +11,7 @@ import pytest
 from core.clock import now
 from core.ids import Noun
 from core.scopes import PERSONAL_SCOPES, Scope
-from providers.payments.base import Capability, DisputeState
+from providers.payments.base import Capability, DisputeState, Transfer
 from services import payouts
 from tests.api.shop import nothing_of
 from tests.support.payouts import PAYOUTS, Till, running_till
@@ -118,6 +118,15 @@ async def test_same_key_is_the_same_payout(till: Till) -> None:
     assert codes(other) == ["IDEMPOTENCY_KEY_REUSED"]
     assert await till.world.count("payouts") == 1
     assert (await till.balances())["payout"] == 2_000
+
+
+async def test_refusal_is_the_answer_to_its_key_for_good(till: Till) -> None:
+    first = await till.requests("100.00", idempotencyKey="once")
+    assert codes(first) == ["INSUFFICIENT_BALANCE"]
+    await till.earns("50.00")
+
+    assert await till.requests("100.00", idempotencyKey="once") == first
+    assert codes(await till.requests("100.00")) == []
 
 
 # Refused ------------------------------------------------------------------------------------------------------
@@ -332,20 +341,18 @@ async def _keys(till: Till, payments: list[str]) -> list[str]:
 # The provider does not answer, or refuses ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("command", "table", "status"),
-    [("TRANSFER", "sandbox.transfer", "REQUESTED"), ("PAYOUT", "sandbox.payout", "TRANSFERRED")],
-)
-@pytest.mark.parametrize("effect", ["ANSWER_LOST", "REQUEST_LOST"])
-async def test_answer_that_never_came_is_looked_up(
-    till: Till, command: str, table: str, status: str, effect: str
+@pytest.mark.parametrize("command", ["transfer", "payout"])
+@pytest.mark.parametrize(("effect", "calls"), [("ANSWER_LOST", 1), ("REQUEST_LOST", 2)])
+async def test_answer_that_never_came_is_looked_up_and_the_call_repeated_only_if_it_never_arrived(
+    till: Till, monkeypatch: pytest.MonkeyPatch, command: str, effect: str, calls: int
 ) -> None:
+    made = _calls_of(till, monkeypatch, command)
     payout = await till.requested("20.00")
-    await till.control.arm(command, effect)
+    await till.control.arm(command.upper(), effect)
 
     lost = await till.advances(payout)
     assert (lost["status"], lost["nextAction"]) == ("RECONCILING", "WAIT")
-    assert await till.world.count(table) == (effect == "ANSWER_LOST")
+    assert await till.world.count(f"sandbox.{command}") == (effect == "ANSWER_LOST")
     assert (await till.balances())["payout"] == 2_000
 
     await till.due()
@@ -353,8 +360,57 @@ async def test_answer_that_never_came_is_looked_up(
     assert found["status"] == "TRANSFERRED"
     assert statuses(found)[-2:] == ["RECONCILING", "TRANSFERRED"]
     assert await till.world.count("sandbox.transfer") == await till.world.count("sandbox.payout") == 1
+    key = till.world.key(Noun.PAYOUT, payout)
+    assert made == [f"{command}:{key}"] * calls
     await till.told()
     assert await till.balances() == {"available": 7_500, "payout": 2_000, "connected": -2_000}
+
+
+def _calls_of(till: Till, monkeypatch: pytest.MonkeyPatch, name: str) -> list[str]:
+    """Collect the keys a command of the provider is called with."""
+    provider = till.world.engine.provider
+    original, made = getattr(provider, name), []
+
+    async def noted(command: Any) -> Any:
+        made.append(command.idempotency_key)
+        return await original(command)
+
+    monkeypatch.setattr(provider, name, noted)
+    return made
+
+
+async def test_call_whose_caller_died_is_looked_up_before_it_is_made_again(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = _calls_of(till, monkeypatch, "transfer")
+    payout = await till.requested("20.00")
+    key = till.world.key(Noun.PAYOUT, payout)
+    # As a caller leaves it that dies between the provider's answer and its own commit.
+    row = await till.world.engine.database.writer.fetchrow(
+        "update payouts set attempts = 1, calling_until = now() - interval '1 second' where id = $1 returning *",
+        key,
+    )
+    await till.world.engine.provider.transfer(
+        Transfer(f"transfer:{key}", key, row["account_reference"], 2_000, "USD")
+    )
+
+    assert (await till.advances(payout))["status"] == "TRANSFERRED"
+
+    assert made == [f"transfer:{key}"]
+    assert await till.world.count("sandbox.transfer") == 1
+
+
+async def test_payout_somebody_is_at_is_left_to_them(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = _calls_of(till, monkeypatch, "transfer")
+    payout = await till.requested("20.00")
+    await till.world.engine.database.writer.execute(
+        "update payouts set calling_until = now() + interval '1 minute'"
+    )
+
+    assert (await till.advances(payout))["status"] == "REQUESTED"
+    assert await payouts.sweep(till.world.engine) is False
+
+    assert made == []
 
 
 @pytest.mark.parametrize("effect", ["ANSWER_LOST", "REQUEST_LOST", "UNAVAILABLE"])

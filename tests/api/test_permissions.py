@@ -1,8 +1,9 @@
 """Who may do what: every field with a permission, every role, somebody else's object."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import orjson
 import pytest
@@ -11,9 +12,13 @@ from graphql import ObjectTypeDefinitionNode, parse
 
 from app.client import Client, GraphQLFailed
 from app.graphql import printed_schema
-from core.ids import Noun
+from core.ids import Noun, encode, uuid7
 from core.scopes import OPERATOR_SCOPES, PERSONAL_SCOPES, Scope
-from tests.api.shop import Shop, ask, do, nothing_of, pay, unchanged, usd
+from ledger import AccountKind, chart
+from providers.payments.base import DisputeState
+from providers.payments.sandbox import SandboxControl
+from tests.api.books import move
+from tests.api.shop import Shop, ask, do, nothing_of, pay, settle, unchanged, usd
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -24,10 +29,12 @@ ACCOUNTANT = "accountant"
 
 @dataclass(frozen=True)
 class Permission:
-    """What the schema says of a field: nobody may use it without the scope, but guests where it says so."""
+    """What the schema says of a field: nobody may use it without the scope, but guests and operators where it
+    says so."""
 
     scope: Scope
     guests: bool
+    operators: bool
 
 
 def _stated() -> tuple[dict[str, Permission], set[str]]:
@@ -42,7 +49,9 @@ def _stated() -> tuple[dict[str, Permission], set[str]]:
             access = [found for found in declared.directives or () if found.name.value == "access"]
             if access:
                 given: dict[str, Any] = {argument.name.value: argument.value for argument in access[0].arguments}
-                guarded[name] = Permission(Scope[given["scope"].value], given["guests"].value)
+                guarded[name] = Permission(
+                    Scope[given["scope"].value], given["guests"].value, given["operators"].value
+                )
             elif definition.name.value in {"Query", "Mutation", "Subscription"}:
                 public.add(name)
     return guarded, public
@@ -53,13 +62,20 @@ GUARDED, PUBLIC = _stated()
 
 @dataclass
 class Stage:
-    """A shop with a tip and a purchase between the supporter and the creator, both paid."""
+    """A shop with a tip and a purchase between the supporter and the creator, both paid.
+
+    Another creator gave back one of the supporter's tips, and another one is disputed.
+    """
 
     shop: Shop
     payment: str
     tip: str
     purchase: str
     user: str
+    refund: str
+    dispute: str
+    method: str
+    payout: str = ""
     newcomers: int = field(default=0)
 
     def client(self, user: str | None, without: Scope | None = None, *, scopes: bool = True) -> Client:
@@ -77,7 +93,8 @@ class Stage:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What nobody but the two of them may be shown."""
-        return (self.payment, self.tip, self.purchase, self.user, WORDS, self.shop.payment, self.shop.archived)
+        own = (self.payment, self.tip, self.purchase, self.user, self.refund, self.dispute, self.method)
+        return (*own, *filter(None, [self.payout]), WORDS, self.shop.payment, self.shop.archived)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -88,8 +105,90 @@ async def stage(shop: Shop) -> Stage:
     await pay(shop.supporter, tip["payment"]["id"], shop.world)
     await pay(shop.supporter, bought["payment"]["id"], shop.world)
     user = (await shop.supporter.run("{ me { id } }"))["me"]["id"]
+    await shop.world.creator("gable")
+    gable = shop.world.client("gable")
+    returned = await do(gable, "refundCreate", paymentId=await _paid(shop, "gable"))
+    dispute = await _disputed(shop, "gable")
+    method = await _saved(shop, "supporter")
     await shop.world.client(ACCOUNTANT, OPERATOR_SCOPES).run("{ me { id } }")
-    return Stage(shop, tip["payment"]["id"], tip["tip"]["id"], bought["purchase"]["id"], user)
+    ids = (tip["payment"]["id"], tip["tip"]["id"], bought["purchase"]["id"], user, returned["refund"]["id"])
+    return Stage(shop, *ids, dispute, method, await _paid_out(shop))
+
+
+async def _paid(shop: Shop, handle: str) -> str:
+    """Return a settled payment of the supporter's to a creator."""
+    found = await shop.nobody.run("query ($handle: String!) { creator(handle: $handle) { id } }", handle=handle)
+    tip = await do(shop.supporter, "tipCreate", creatorId=found["creator"]["id"], amount=usd("5.00"))
+    await pay(shop.supporter, tip["payment"]["id"], shop.world)
+    return str(tip["payment"]["id"])
+
+
+async def _disputed(shop: Shop, handle: str) -> str:
+    """Return an open dispute over such a payment."""
+    return await _dispute_of(shop, shop.world.key(Noun.PAYMENT, await _paid(shop, handle)))
+
+
+async def _dispute_of(shop: Shop, payment: UUID) -> str:
+    await SandboxControl(shop.world.engine.database.writer).open_dispute(str(payment))
+    await settle(shop.world)
+    found = await shop.world.scalar("select id from disputes where payment_id = $1", payment)
+    return encode(Noun.DISPUTE, found)
+
+
+async def _lost(shop: Shop) -> str:
+    """Return a lost dispute for which the creator owes: what they earned was theirs, and they have it no more."""
+    handle = f"debtor_{uuid7().hex[-8:]}"
+    await shop.world.creator(handle)
+    payment = shop.world.key(Noun.PAYMENT, await _paid(shop, handle))
+    await shop.world.engine.database.writer.execute(
+        "update payments set matured_at = now() where id = $1", payment
+    )
+    dispute = await _dispute_of(shop, payment)
+    reference = await shop.world.scalar(
+        "select provider_reference from disputes where id = $1", shop.world.key(Noun.DISPUTE, dispute)
+    )
+    await SandboxControl(shop.world.engine.database.writer).close_dispute(reference, DisputeState.LOST)
+    await settle(shop.world)
+    return dispute
+
+
+async def _payable(shop: Shop, handle: str = "fable") -> str:
+    """Give a creator something available and an account that is ready; return the creator's id."""
+    found = await shop.nobody.run("query ($handle: String!) { creator(handle: $handle) { id } }", handle=handle)
+    creator = str(found["creator"]["id"])
+    clearing = chart.with_provider(AccountKind.CLEARING, "USD", "sandbox")
+    available = chart.creator(AccountKind.AVAILABLE, "USD", shop.world.key(Noun.CREATOR, creator))
+    await move(shop.world, clearing, available, 1_000)
+    given = {"creatorId": creator, "country": "ZZ", "returnUrl": "https://front.test/"}
+    await do(shop.world.client(handle), "creatorOnboard", **given)
+    return creator
+
+
+async def _paid_out(shop: Shop) -> str:
+    """Return a payout of a creator's who has a schedule, too."""
+    await shop.world.creator("payee")
+    creator, payee = await _payable(shop, "payee"), shop.world.client("payee")
+    given = {"creatorId": creator, "currency": "USD", "interval": "MANUAL", "minimum": usd("7.25")}
+    await do(payee, "payoutScheduleSet", **given)
+    return str((await do(payee, "payoutRequest", creatorId=creator, amount=usd("8.00")))["payout"]["id"])
+
+
+async def _saved(shop: Shop, user: str) -> str:
+    """Return a saved payment method of somebody's."""
+    payload = await do(shop.world.client(user), "paymentMethodSave", method="tok_success")
+    return str(payload["paymentMethod"]["id"])
+
+
+async def _reserved(shop: Shop) -> str:
+    """Return a payment to the creator whose amount is reserved."""
+    made = await do(
+        shop.owner, "productCreate", creatorId=shop.creator, title="Later", price=usd("5.00"), manualCapture=True
+    )
+    bought = await do(shop.supporter, "purchaseCreate", productId=made["product"]["id"])
+    await do(shop.supporter, "paymentConfirm", paymentId=bought["payment"]["id"], method="tok_success")
+    await settle(shop.world)
+    assert await shop.world.status(bought["payment"]["id"]) == "AUTHORIZED"
+    return str(bought["payment"]["id"])
 
 
 OUTSIDERS = ("nobody", "a stranger", "a stranger without scopes", "a guest of another payment", ACCOUNTANT)
@@ -133,7 +232,79 @@ READINGS: dict[str, list[Reading]] = {
         Reading("{ found: me { id name } }", {"supporter": Scope.ACCOUNT_READ}, nothing=NOTHING, of_each=True)
     ],
     "Query.payment": [
-        Reading(_read("payment"), {"supporter": Scope.ACCOUNT_READ}, "payment", nothing_of(Noun.PAYMENT))
+        Reading(
+            _read("payment"),
+            {"supporter": Scope.ACCOUNT_READ, "fable": Scope.EARNINGS_READ},
+            "payment",
+            nothing_of(Noun.PAYMENT),
+        )
+    ],
+    "Query.refund": [
+        Reading(
+            _read("refund"),
+            {"supporter": Scope.ACCOUNT_READ, "gable": Scope.EARNINGS_READ, ACCOUNTANT: Scope.FINANCE_READ},
+            "refund",
+            nothing_of(Noun.REFUND),
+        )
+    ],
+    "Query.dispute": [
+        Reading(
+            _read("dispute"),
+            {"gable": Scope.EARNINGS_READ, ACCOUNTANT: Scope.FINANCE_READ},
+            "dispute",
+            nothing_of(Noun.DISPUTE),
+        )
+    ],
+    "Creator.refunds": [
+        Reading(
+            '{ creator(handle: "gable") { found: refunds(first: 100) { totalCount nodes { id } } } }',
+            {"gable": Scope.EARNINGS_READ, ACCOUNTANT: Scope.FINANCE_READ},
+            nothing={"creator": NOTHING},
+        )
+    ],
+    "Creator.disputes": [
+        Reading(
+            '{ creator(handle: "gable") { found: disputes(first: 100) { totalCount nodes { id } } } }',
+            {"gable": Scope.EARNINGS_READ, ACCOUNTANT: Scope.FINANCE_READ},
+            nothing={"creator": NOTHING},
+        )
+    ],
+    "Query.payout": [
+        Reading(
+            _read("payout"),
+            {"payee": Scope.EARNINGS_READ, ACCOUNTANT: Scope.FINANCE_READ},
+            "payout",
+            nothing_of(Noun.PAYOUT),
+        )
+    ],
+    "Creator.payouts": [
+        Reading(
+            '{ creator(handle: "payee") { found: payouts(first: 100) { totalCount nodes { id } } } }',
+            {"payee": Scope.EARNINGS_READ, ACCOUNTANT: Scope.FINANCE_READ},
+            nothing={"creator": NOTHING},
+        )
+    ],
+    "Creator.payoutAccount": [
+        Reading(
+            '{ creator(handle: "payee") { found: payoutAccount { country ready missing } } }',
+            {"payee": Scope.EARNINGS_READ, ACCOUNTANT: Scope.FINANCE_READ},
+            nothing={"creator": NOTHING},
+        )
+    ],
+    "Creator.payoutSchedule": [
+        Reading(
+            '{ creator(handle: "payee") { found: payoutSchedule(currency: "USD") { minimum { amount } } } }',
+            {"payee": Scope.EARNINGS_READ, ACCOUNTANT: Scope.FINANCE_READ},
+            nothing={"creator": NOTHING},
+        )
+    ],
+    "User.paymentMethods": [
+        Reading(
+            "{ me { found: paymentMethods(first: 100) { totalCount nodes { id } } } }",
+            {"supporter": Scope.ACCOUNT_READ},
+            nothing={"me": None},
+            of_each=True,
+        )
     ],
     "Query.tip": [
         Reading(
@@ -206,7 +377,25 @@ READINGS: dict[str, list[Reading]] = {
     ],
     "Query.node": [
         Reading(_read("node"), {"supporter": Scope.ACCOUNT_READ}, "user", nothing_of(Noun.USER)),
-        Reading(_read("node"), {"supporter": Scope.ACCOUNT_READ}, "payment", nothing_of(Noun.PAYMENT)),
+        Reading(
+            _read("node"),
+            {"supporter": Scope.ACCOUNT_READ, "fable": Scope.EARNINGS_READ},
+            "payment",
+            nothing_of(Noun.PAYMENT),
+        ),
+        Reading(
+            _read("node"),
+            {"supporter": Scope.ACCOUNT_READ, "gable": Scope.EARNINGS_READ, ACCOUNTANT: Scope.FINANCE_READ},
+            "refund",
+            nothing_of(Noun.REFUND),
+        ),
+        Reading(
+            _read("node"),
+            {"gable": Scope.EARNINGS_READ, ACCOUNTANT: Scope.FINANCE_READ},
+            "dispute",
+            nothing_of(Noun.DISPUTE),
+        ),
+        Reading(_read("node"), {"supporter": Scope.ACCOUNT_READ}, "method", nothing_of(Noun.PAYMENT_METHOD)),
         Reading(
             _read("node"),
             {"supporter": Scope.ACCOUNT_READ, "fable": Scope.EARNINGS_READ},
@@ -218,6 +407,12 @@ READINGS: dict[str, list[Reading]] = {
             {"supporter": Scope.ACCOUNT_READ, "fable": Scope.EARNINGS_READ},
             "purchase",
             nothing_of(Noun.PURCHASE),
+        ),
+        Reading(
+            _read("node"),
+            {"payee": Scope.EARNINGS_READ, ACCOUNTANT: Scope.FINANCE_READ},
+            "payout",
+            nothing_of(Noun.PAYOUT),
         ),
         Reading(_read("node"), {"fable": Scope.PRODUCTS_WRITE}, "archived", nothing_of(Noun.PRODUCT)),
     ],
@@ -246,13 +441,17 @@ def _id(stage: Stage, reading: Reading) -> dict[str, str]:
     return {"id": stage.shop.archived if reading.given == "archived" else getattr(stage, reading.given)}
 
 
+FIGURES = ('"amount":"13.65"', '"amount":"4.75"', '"country":"ZZ"', '"amount":"7.25"')
+"""What the owners of what has no id are shown."""
+
+
 @pytest.mark.parametrize("reading", ALL_READINGS)
 async def test_object_is_read_by_those_it_belongs_to(stage: Stage, reading: Reading) -> None:
     for owner in reading.owners:
         text = orjson.dumps(await stage.client(owner).full(reading.query, **_id(stage, reading))).decode()
 
         assert '"errors"' not in text
-        assert any(secret in text for secret in (*stage.secrets, '"amount":"13.65"', '"amount":"4.75"'))
+        assert any(secret in text for secret in (*stage.secrets, *FIGURES))
 
 
 @pytest.mark.parametrize(("reading", "role"), FORBIDDEN_READINGS)
@@ -303,11 +502,15 @@ async def test_public_field_says_the_same_to_everybody(stage: Stage, name: str) 
 
 @dataclass(frozen=True)
 class Doing:
-    """A mutation of ``owner``; ``foreign`` names the argument that holds the object, if it takes one."""
+    """A mutation of ``owner``; ``foreign`` names the argument that holds the object, if it takes one.
+
+    ``prepare`` makes an object that it can be done to.
+    """
 
     owner: str
     given: Mapping[str, Any]
     foreign: tuple[str, Noun] | None = None
+    prepare: Callable[[Shop], Awaitable[str]] | None = None
 
 
 DOINGS: dict[str, Doing] = {
@@ -320,6 +523,29 @@ DOINGS: dict[str, Doing] = {
     "Mutation.purchaseCreate": Doing("supporter", {"productId": ""}),
     "Mutation.paymentConfirm": Doing("supporter", {"method": "tok_success"}, ("paymentId", Noun.PAYMENT)),
     "Mutation.paymentCancel": Doing("supporter", {}, ("paymentId", Noun.PAYMENT)),
+    "Mutation.paymentCapture": Doing("fable", {}, ("paymentId", Noun.PAYMENT), _reserved),
+    "Mutation.paymentMethodSave": Doing("supporter", {"method": "tok_success"}),
+    "Mutation.paymentMethodRemove": Doing(
+        "supporter",
+        {},
+        ("paymentMethodId", Noun.PAYMENT_METHOD),
+        lambda shop: _saved(shop, "supporter"),
+    ),
+    "Mutation.refundCreate": Doing("fable", {}, ("paymentId", Noun.PAYMENT), lambda shop: _paid(shop, "fable")),
+    "Mutation.disputeAnswer": Doing(
+        "gable",
+        {"evidence": {"uncategorizedText": "Look."}},
+        ("disputeId", Noun.DISPUTE),
+        lambda shop: _disputed(shop, "gable"),
+    ),
+    "Mutation.payoutRequest": Doing("fable", {"amount": usd("1.00")}, ("creatorId", Noun.CREATOR), _payable),
+    "Mutation.payoutScheduleSet": Doing(
+        "fable", {"currency": "USD", "interval": "DAILY"}, ("creatorId", Noun.CREATOR)
+    ),
+    "Mutation.creatorOnboard": Doing(
+        "fable", {"country": "ZZ", "returnUrl": "https://front.test/"}, ("creatorId", Noun.CREATOR)
+    ),
+    "Mutation.disputeWriteOff": Doing(ACCOUNTANT, {}, ("disputeId", Noun.DISPUTE), _lost),
 }
 
 
@@ -328,6 +554,8 @@ def _input(stage: Stage, doing: Doing, foreign: str | None = None) -> dict[str, 
         "creatorId": stage.shop.creator,
         "productId": stage.shop.product,
         "paymentId": stage.shop.payment,
+        "disputeId": stage.dispute,
+        "paymentMethodId": stage.method,
     }
     given = {name: value or objects[name] for name, value in doing.given.items()}
     if doing.foreign is not None:
@@ -349,7 +577,10 @@ async def test_mutation_of_somebody_elses_object_is_refused_and_does_nothing(
     mutation = name.partition(".")[2]
     client = _outsider(stage, role)
     signed_in = role.startswith("a stranger")
-    if role in {"a stranger without scopes", ACCOUNTANT}:
+    if role == ACCOUNTANT and (permission.operators or doing.owner == ACCOUNTANT):
+        # Operators may, with anybody's.
+        return
+    if role in {"a stranger without scopes", ACCOUNTANT} or (signed_in and permission.scope in OPERATOR_SCOPES):
         expected, stored = "FORBIDDEN", 0
     elif not signed_in and not permission.guests:
         expected, stored = "UNAUTHENTICATED", 0
@@ -385,9 +616,11 @@ async def test_mutation_without_its_scope_is_refused_and_does_nothing(stage: Sta
 async def test_mutation_with_nothing_but_its_scope_is_done(shop: Shop, name: str) -> None:
     doing, permission = DOINGS[name], GUARDED[name]
     client = shop.world.client(doing.owner, frozenset([permission.scope]))
-    stage = Stage(shop, "", "", "", "")
+    stage = Stage(shop, "", "", "", "", "", "", "")
     given = _input(stage, doing)
-    if "paymentId" in given:
+    if doing.foreign is not None and doing.prepare is not None:
+        given[doing.foreign[0]] = await doing.prepare(shop)
+    elif "paymentId" in given:
         given["paymentId"] = (await shop.world.tip(shop.supporter, shop.creator))["payment"]["id"]
 
     payload = await ask(client, name.partition(".")[2], **given)

@@ -6,10 +6,17 @@ import asyncpg
 import pytest
 
 from app.postgres import Lease
-from providers.payments.sandbox import SandboxProvider
+from providers.payments.sandbox import SandboxControl, SandboxProvider
 from tests.support.databases import copy_of
 
 from .sandboxes import sandbox
+
+_EMPTY = """
+truncate sandbox.payment, sandbox.request, sandbox.event, sandbox.refund, sandbox.dispute, sandbox.account,
+    sandbox.transfer, sandbox.payout, sandbox.method, sandbox.agenda, sandbox.fault, sandbox.rule,
+    sandbox.balance_transaction;
+update sandbox.clock set ahead = default, armed = default, ruled = default;
+"""
 
 pytest.register_assert_rewrite(f"{__package__}.conformance")
 
@@ -24,7 +31,7 @@ def sandbox_dsn(lease: Lease, template: str) -> str:
 async def dsn(sandbox_dsn: str) -> str:
     """The address of a migrated database with nothing of the sandbox in it: emptying is quicker than copying."""
     connection = await asyncpg.connect(sandbox_dsn)
-    await connection.execute("truncate sandbox.payment, sandbox.request, sandbox.event, sandbox.refund, sandbox.dispute, sandbox.account, sandbox.transfer, sandbox.payout, sandbox.method, sandbox.agenda, sandbox.fault, sandbox.rule, sandbox.balance_transaction; update sandbox.clock set ahead = default, armed = default, ruled = default")
+    await connection.execute(_EMPTY)
     await connection.close()
     return sandbox_dsn
 
@@ -38,3 +45,8 @@ async def pool(dsn: str) -> AsyncIterator[asyncpg.Pool]:
 @pytest.fixture
 def provider(pool: asyncpg.Pool) -> SandboxProvider:
     return sandbox(pool)
+
+
+@pytest.fixture
+def control(provider: SandboxProvider) -> SandboxControl:
+    return provider.control()

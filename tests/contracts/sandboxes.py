@@ -7,7 +7,19 @@ import asyncpg
 
 from core.ids import uuid7
 from core.money import declare
-from providers.payments.base import ConfirmPayment, CreatePayment, PaymentFact
+from providers.payments.base import (
+    AccountFact,
+    ConfirmPayment,
+    CreatePayment,
+    Onboard,
+    PaymentFact,
+    Payout,
+    PayoutFact,
+    Refund,
+    RefundFact,
+    RefundReason,
+    Transfer,
+)
 from providers.payments.sandbox import SandboxProvider
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of the sandbox's tests").decode()
@@ -37,3 +49,35 @@ async def confirmed(
 ) -> PaymentFact:
     key = f"confirm:{payment.reference}:{key}"
     return await provider.confirm_payment(ConfirmPayment(key, payment.provider_reference, token, back))
+
+
+async def charged(provider: SandboxProvider, amount: int = 20_000, card: str = "tok_success") -> PaymentFact:
+    """Return a payment that was confirmed with a card."""
+    return await confirmed(provider, await created(provider, amount), card)
+
+
+async def refunded(provider: SandboxProvider, payment: PaymentFact, amount: int) -> RefundFact:
+    reference = uuid7()
+    command = Refund(f"refund:{reference}", reference, payment.provider_reference, amount, RefundReason.OTHER)
+    return await provider.refund(command)
+
+
+async def account_with(provider: SandboxProvider, amount: int) -> AccountFact:
+    """Return an account that is ready and holds so much."""
+    await charged(provider, amount * 2)
+    account = (await provider.onboard(Onboard(f"onboard:{uuid7()}", uuid7(), "ZZ", RETURN_URL))).fact
+    await provider.transfer(Transfer(f"t:{uuid7()}", uuid7(), account.provider_reference, amount, "USD"))
+    return account
+
+
+async def paid_out(provider: SandboxProvider, account: AccountFact, amount: int) -> PayoutFact:
+    reference = uuid7()
+    return await provider.payout(
+        Payout(f"payout:{reference}", reference, account.provider_reference, amount, "USD")
+    )
+
+
+async def types_of(pool: asyncpg.Pool) -> list[str]:
+    """Return the types of all events there are, the oldest first."""
+    rows = await pool.fetch("select type from sandbox.event order by created_at, id")
+    return [row["type"] for row in rows]

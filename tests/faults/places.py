@@ -136,5 +136,6 @@ SWEEPER: Final = {
 def prepare(place: str) -> None:
     """Have this process kill itself at a place."""
     from tests.faults.payout_places import PAYOUTS
+    from tests.faults.refund_places import RETURNS
 
-    {**WEB, **RELAY, **CANCEL, **WORKER, **SWEEPER, **PAYOUTS}[place]()
+    {**WEB, **RELAY, **CANCEL, **WORKER, **SWEEPER, **PAYOUTS, **RETURNS}[place]()

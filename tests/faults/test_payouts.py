@@ -67,6 +67,10 @@ class Case:
     async def hours_pass(self) -> None:
         """Let whatever waits for a later moment be due now; nobody may be working on it."""
         await self.deployed.hours_pass()
+        # A job whose worker is gone goes back to the queue.
+        await self.deployed.pool.execute(
+            "update jobs.pgqueuer set heartbeat = now() - interval '1 hour' where status = 'picked'"
+        )
         for table in ("payouts", "payout_accounts"):
             await self.deployed.pool.execute(
                 f"update {table} set calling_until = now() where calling_until is not null"

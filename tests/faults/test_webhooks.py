@@ -40,6 +40,9 @@ ledger proved afterwards.
 | the API's answer and the webhook at once | `test_webhooks_order.py::test_api_answer_and_webhook_at_once_settle_once` |
 | a poison event among good ones | `test_database.py::test_poisonous_events_are_set_aside_and_the_batch_is_settled` |
 | an event that fails for ever | `test_database.py::test_event_that_fails_for_ever_is_dead_after_twenty_attempts` |
+| an endpoint silent for three days | `test_webhooks_outage.py::test_endpoint_that_was_silent_for_three_days_is_healed_by_looking_up_and_by_replay` |
+| a refund that fails later | `test_webhooks_returns.py::test_refund_that_fails_later_gives_everybody_back_what_they_had` |
+| every permutation of refunds and disputes | `test_webhooks_returns.py::test_every_permutation_of_money_going_back_ends_the_same` |
 | two states of one instant | `test_webhooks_order.py::test_two_states_of_one_instant_are_looked_up_at_the_provider` |
 """
 

@@ -2,15 +2,18 @@
 
 import asyncio
 import random
+from datetime import timedelta
 from typing import Final
 
 import asyncpg
 import pytest
 
+from app.engine import open_engine
 from benchmarks.load import connected, post
 from core import ids
-from core.ids import Noun
-from tests.faults.shop import audit, everything_told, settled
+from core.ids import Noun, uuid7
+from providers.payments.base import Refund, RefundReason
+from tests.faults.shop import Customer, audit, everything_told, open_shop, settled
 from tests.faults.webhook_burst import bodies_of_all, charged_at_the_provider
 from tests.faults.webhook_delivery import sending, signed, until_waiting
 from tests.support.processes import Deployment
@@ -139,3 +142,67 @@ async def test_database_that_goes_away_while_events_are_being_settled_leaves_not
     await audit(deployed, payments)
     assert await deployed.scalar("select count(*) from inbox_events where state <> 'DONE'") == 0
     assert not worker.has_ended()
+
+
+async def replayed(deployed: Deployment) -> str:
+    """Have the provider's events of the last four days fetched from the command line; return what it says."""
+    process = deployed._process("replay", ["webhooks", "replay", "--since", "4d"], None, None)
+    process.start()
+    assert await process.ended(60) == 0, process.said
+    return process.said
+
+
+async def test_endpoint_that_was_silent_for_three_days_is_healed_by_looking_up_and_by_replay(
+    deployed: Deployment,
+) -> None:
+    web = await deployed.web()
+    worker = deployed.worker(deliver_to=free_port())
+    creator, _ = await open_shop(deployed)
+    customer = Customer(deployed)
+    payments = []
+    for method in ("tok_success", "tok_timeout", "tok_processing", "tok_success"):
+        payments.append(await customer.tip(creator))
+        await customer.pay(payments[-1], method)
+    # Of these nobody here has asked for anything: only the provider knows.
+    reference = await deployed.scalar(
+        "select provider_reference from payments where id = $1", deployed.key(Noun.PAYMENT, payments[0])
+    )
+    async with open_engine(deployed.settings, deployed.dsn, subscribers=False) as engine:
+        await settled(deployed, *payments)
+        reason = RefundReason.REQUESTED_BY_CUSTOMER
+        await engine.provider.refund(Refund("made at the provider", uuid7(), reference, 200, reason))
+
+    await deployed.pool.execute("select sandbox.advance_clock($1::interval)", timedelta(days=3))
+    # By then the provider has given up.
+    await deployed.pool.execute("update sandbox.event set next_attempt_at = null")
+    await eventually(lambda: _matured(deployed), 30)
+
+    # Looked up, every payment is settled and charged, and its earning has matured.
+    assert await deployed.count("inbox_events") == 0
+    assert await _posted(deployed, "capture") == await _posted(deployed, "charge") == 4
+    assert await _posted(deployed, "earning") == 4
+    assert await deployed.scalar("select sum(posted) from ledger.account where kind = 'available'") == 4 * 475
+    assert await deployed.scalar("select count(*) from refunds") == 0
+
+    told = await deployed.scalar("select count(*) from sandbox.event")
+    assert f"{told} events had never come" in await replayed(deployed)
+    await settled(deployed, payments[0], status="PARTIALLY_REFUNDED")
+    await everything_told(deployed)
+    assert "0 events had never come" in await replayed(deployed)
+
+    assert await deployed.count("inbox_events") == told
+    assert await deployed.scalar("select max(attempts) from inbox_events") == 0
+    await settled(deployed, *payments[1:])
+    assert await _posted(deployed, "capture") == await _posted(deployed, "charge") == 4
+    assert await _posted(deployed, "refund") == 1
+    left = await deployed.scalar("select sum(posted) from ledger.account where kind = 'available'")
+    assert left == 4 * 475 - 190
+    assert await deployed.scalar("select sum(posted) from ledger.account where kind = 'clearing'") == 0
+    assert not web.has_ended()
+    assert not worker.has_ended()
+
+
+async def _posted(deployed: Deployment, what: str) -> int:
+    sql = "select count(*) from ledger.request where outcome = 'posted' and key like $1 || ':%'"
+    count: int = await deployed.scalar(sql, what)
+    return count

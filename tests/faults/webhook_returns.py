@@ -137,15 +137,11 @@ _ANSWERED: Final = (*_OPENED, "dispute.updated", "dispute.closed")
 
 RETURN_FLOWS: Final = {
     "refunded in full": ReturnFlow(_refunded, (*_PAID, "refund.created"), "REFUNDED", GROSS, 4),
-    "refunded in part": ReturnFlow(
-        _refunded_in_part, (*_PAID, "refund.created"), "PARTIALLY_REFUNDED", 3_000, 4
-    ),
+    "refunded in part": ReturnFlow(_refunded_in_part, (*_PAID, "refund.created"), "PARTIALLY_REFUNDED", 3_000, 4),
     "refund that takes a while": ReturnFlow(
         _refunded_after_a_while, (*_PAID, "refund.created", "refund.updated"), "REFUNDED", GROSS, 4
     ),
-    "refund that fails": ReturnFlow(
-        _refund_fails, (*_PAID, "refund.created", "refund.failed"), "SUCCEEDED", 0, 6
-    ),
+    "refund that fails": ReturnFlow(_refund_fails, (*_PAID, "refund.created", "refund.failed"), "SUCCEEDED", 0, 6),
     "refund that succeeds and fails later": ReturnFlow(
         _refund_fails_later, (*_PAID, "refund.created", "refund.failed"), "SUCCEEDED", 0, 6
     ),

@@ -24,10 +24,15 @@ async def busy(scene: Scene) -> Scene:
 
 async def everything(scene: Scene) -> None:
     """Let there be payments of every end, refunds, disputes and payouts."""
+    await scene.run("update fee_rules set reserve_basis_points = 1000, reserve_delay_seconds = 86400")
     paid = await scene.tip(20_000)
     await scene.tip(1_500, "tok_declined")
     refunded = await scene.buy()
     canceled = await scene.buy(None)
+    await scene.run("update products set manual_capture = true")
+    reserved = await scene.buy()
+    await scene.told()
+    await scene.capture(reserved, 333)
     part = await scene.tip(3_000)
     failing = await scene.tip(5_000, "tok_refund_fails_later")
     for outcome in ("tok_dispute_won", "tok_dispute_lost", "tok_dispute_lost_then_won"):

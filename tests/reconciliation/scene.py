@@ -79,6 +79,11 @@ class Scene:
     async def cancel(self, payment: UUID) -> None:
         await charging.cancel(self.engine, self.payer, charging.Cancel(payment, str(uuid7())))
 
+    async def capture(self, payment: UUID, amount: int) -> None:
+        """Capture a part of a payment that is reserved."""
+        command = charging.Capture(payment, money(amount, "USD"), str(uuid7()))
+        await charging.capture(self.engine, self.seller, command)
+
     async def refund(self, payment: UUID, amount: int | None = None) -> UUID:
         """Give back some or all of a payment; return the refund's id."""
         asked = None if amount is None else money(amount, "USD")

@@ -26,7 +26,9 @@ async def disputed(provider: PaymentProvider, methods: Methods) -> DisputeFact:
     return fact
 
 
-def answer(dispute: DisputeFact, *, submit: bool = True, text: str = "It was sent.", attempt: int = 1) -> AnswerDispute:
+def answer(
+    dispute: DisputeFact, *, submit: bool = True, text: str = "It was sent.", attempt: int = 1
+) -> AnswerDispute:
     return AnswerDispute(
         f"answer:{dispute.provider_reference}:{attempt}",
         dispute.provider_reference,

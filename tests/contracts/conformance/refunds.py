@@ -97,14 +97,14 @@ async def refund_for_one_reference_happens_once_whatever_the_key(
 ) -> None:
     payment = await charged(provider, methods)
     command = refund(payment, 500)
-    await at_once([provider.refund(replace(command, idempotency_key=f"{command.idempotency_key}:{n}")) for n in range(8)])
+    await at_once(
+        [provider.refund(replace(command, idempotency_key=f"{command.idempotency_key}:{n}")) for n in range(8)]
+    )
     assert len(await refunds_of(provider, payment)) == 1
 
 
 @check(REFUND)
-async def refunds_at_once_give_back_no_more_than_was_captured(
-    provider: PaymentProvider, methods: Methods
-) -> None:
+async def refunds_at_once_give_back_no_more_than_was_captured(provider: PaymentProvider, methods: Methods) -> None:
     payment = await charged(provider, methods)
     answers, errors = await at_once([provider.refund(refund(payment, 1250)) for _ in range(8)])
     assert (len(answers), len(errors)) == (1, 7)
