@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from services.reconciliation import Check, CheckResult, Difference, Report
 
 _ASKED_WRONGLY: Final = 2
-_SPAN: Final = re.compile(r"(\d{1,6})([smhdw])", re.ASCII)
+_SPAN: Final = re.compile(r"(\d{1,7})([smhdw])", re.ASCII)
+_LONGEST: Final = timedelta(days=36_525)
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -150,10 +151,7 @@ def _moment(text: str | None) -> datetime | None:
     from core.clock import now
 
     if _SPAN.fullmatch(text):
-        try:
-            return now() - _span(text, "--since")
-        except OverflowError:
-            fail(f"--since {text} is longer ago than time goes.", _ASKED_WRONGLY)
+        return now() - _span(text, "--since")
     try:
         moment = datetime.fromisoformat(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
@@ -166,4 +164,7 @@ def _span(text: str, option: str) -> timedelta:
     if matched is None:
         fail(f"{option} {text} is no span of time: write 90s, 5m, 1h or 7d.", _ASKED_WRONGLY)
     number, unit = matched.groups()
-    return timedelta(**{_UNITS[unit]: int(number)})
+    span = timedelta(**{_UNITS[unit]: int(number)})
+    if span > _LONGEST:
+        fail(f"{option} {text} is longer than a hundred years.", _ASKED_WRONGLY)
+    return span

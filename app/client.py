@@ -1,7 +1,9 @@
 """A small GraphQL client over HTTP and WebSocket that knows nothing of this server but its endpoint."""
 
 import asyncio
+import functools
 import itertools
+import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Self
@@ -10,6 +12,12 @@ import httpx
 import orjson
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
+
+
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    """Return what servers are trusted by; reading the certificate store takes longer than most requests."""
+    return httpx.create_ssl_context()
 
 
 class GraphQLFailed(Exception):  # ruff: ignore[error-suffix-on-exception-name] - an answer
@@ -26,7 +34,7 @@ class Client:
     def __init__(self, url: str, token: str | None = None) -> None:
         self.url = url.rstrip("/")
         self.token = token
-        self._http = httpx.AsyncClient(timeout=30)
+        self._http = httpx.AsyncClient(timeout=30, verify=_certificates())
 
     @property
     def headers(self) -> dict[str, str]:

@@ -21,7 +21,7 @@ from schema.disputes import (
     DisputeWriteOffPayload,
 )
 from schema.errors import user_error
-from services import disputes
+from services import disputes, write_offs
 
 
 @strawberry.type
@@ -61,10 +61,10 @@ class DisputeMutation:
         payload=DisputeWriteOffPayload,
     )
     async def dispute_write_off(self, info: Info, input: DisputeWriteOffInput) -> DisputeWriteOffPayload:  # ruff: ignore[builtin-argument-shadowing]
-        command = disputes.WriteOff(
+        command = write_offs.WriteOff(
             dispute_id=id_of(Noun.DISPUTE, input.dispute_id, "disputeId"), key=input.idempotency_key
         )
-        answer = await disputes.write_off(info.context.engine, info.context.viewer, command)
+        answer = await write_offs.write_off(info.context.engine, info.context.viewer, command)
         info.context.replayed = answer.replayed
         return DisputeWriteOffPayload(dispute=shown.dispute(answer.row))
 

@@ -1,4 +1,4 @@
-"""Disputes: answered with evidence, and written off once they are lost and the creator will not pay.
+"""Disputes: read, and answered with evidence.
 
 That there is a dispute, and how it ends, the provider tells: see ``services.returns``. Evidence is written down
 before it is handed in, and ``calling_until`` is as for a refund.
@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-import asyncpg
 import orjson
 import structlog
 
@@ -19,13 +18,11 @@ from core.disputes import DisputeStatus
 from core.errors import ErrorCode, Refused, not_found
 from core.ids import uuid7
 from core.viewer import Viewer
-from ledger import AccountKind, chart
 from models.database import DATABASE_ERRORS, Transaction, fetch_one
 from providers.payments import base
 from services.engine import Engine
 from services.paging import Page, PageQuery, fetch_page
 from services.payments import LOCK_PAYMENT, is_payee
-from services.posting import post
 from services.requests import Request, once
 
 EVIDENCE: Final = frozenset(
@@ -53,7 +50,6 @@ EVIDENCE: Final = frozenset(
 _MAXIMUM_EVIDENCE_LENGTH: Final = 20_000
 _RETRY_AFTER: Final = timedelta(seconds=10)
 _BATCH: Final = 100
-_ATTEMPTS: Final = 5
 
 # A dispute belongs to its payment, whose lock guards it.
 _PAYMENT_OF: Final = """
@@ -84,10 +80,6 @@ _END: Final = "update disputes set calling_until = null where id = $1 and attemp
 _END_REFUSED: Final = """
     update disputes set calling_until = null, evidence_submitted_at = null where id = $1 and attempt_id = $2
 """
-_WRITE_OFF: Final = """
-    update disputes set written_off = $2, written_off_at = $3, updated_at = $3 where id = $1
-"""
-_OWED: Final = "select coalesce(sum(posted), 0) from ledger.account where code = $1"
 _READ: Final = "select d.*, c.user_id as creator_user_id from disputes d join creators c on c.id = d.creator_id"
 _READ_BY_ID: Final = f"{_READ} where d.id = any($1::uuid[])"
 _READ_BY_PAYMENT: Final = f"{_READ} where d.payment_id = any($1::uuid[]) order by d.id"
@@ -127,7 +119,7 @@ async def answer(engine: Engine, viewer: Viewer, command: AnswerDispute) -> Answ
     _check(command.evidence, submit=command.submit)
 
     async def act(transaction: Transaction) -> dict[str, UUID]:
-        dispute = await _lock_own(transaction, viewer, command.dispute_id)
+        dispute = await lock_own(transaction, viewer, command.dispute_id)
         _ensure_open(engine, dispute)
         at = now()
         attempt_id = uuid7()
@@ -155,63 +147,6 @@ async def answer(engine: Engine, viewer: Viewer, command: AnswerDispute) -> Answ
     if row is not None:
         refusal = await _call(engine, row)
     return Answer(await read(engine, command.dispute_id), outcome.replayed, refusal)
-
-
-@dataclass(frozen=True, slots=True)
-class WriteOff:
-    """Have the platform bear what a creator owes for a lost dispute."""
-
-    dispute_id: UUID
-    key: str
-
-
-class _OverpaidError(Exception):
-    """The creator paid while it was written off: what is left is less than it seemed."""
-
-
-async def write_off(engine: Engine, viewer: Viewer, command: WriteOff) -> Answer:
-    """Bear what a creator owes for a lost dispute: what of its net they owe at this moment, once per dispute.
-
-    For operators. Errors: NOT_FOUND, NOTHING_TO_WRITE_OFF, IDEMPOTENCY_KEY_REUSED.
-    """
-    request = Request.of(viewer, "disputeWriteOff", command.key, {"dispute": command.dispute_id})
-
-    async def act(transaction: Transaction) -> dict[str, UUID]:
-        connection = transaction.connection
-        dispute = await _lock_own(transaction, viewer, command.dispute_id)
-        account = chart.creator(AccountKind.OWED, dispute["currency"], dispute["creator_id"])
-        owed = -int(await connection.fetchval(_OWED, account.code))
-        amount = min(owed, int(dispute["net"] or 0))
-        if dispute["status"] != DisputeStatus.LOST or dispute["written_off"] or amount <= 0:
-            raise Refused(
-                ErrorCode.NOTHING_TO_WRITE_OFF,
-                "The creator owes nothing for this dispute, or it was written off before.",
-                path=("disputeId",),
-            )
-        at = now()
-        await connection.execute(_WRITE_OFF, command.dispute_id, amount, at)
-        draft = chart.dispute_written_off(
-            dispute=command.dispute_id,
-            creator_id=dispute["creator_id"],
-            asset=dispute["currency"],
-            amount=amount,
-            effective_at=at,
-        )
-        await post(engine, connection, [draft])
-        # The ledger has locked the account only now: nobody may have paid, or borne, the same debt meanwhile.
-        if await connection.fetchval(_OWED, account.code) > 0:
-            raise _OverpaidError
-        return {"dispute": command.dispute_id}
-
-    for attempts_left in reversed(range(_ATTEMPTS)):
-        try:
-            outcome = await once(engine, request, act)
-        except (_OverpaidError, asyncpg.DeadlockDetectedError):
-            if not attempts_left:
-                raise
-        else:
-            break
-    return Answer(await read(engine, command.dispute_id), outcome.replayed)
 
 
 async def sweep(engine: Engine) -> bool:
@@ -267,7 +202,8 @@ def is_being_answered(row: Any) -> bool:
     return row["calling_until"] is not None
 
 
-async def _lock_own(transaction: Transaction, viewer: Viewer, dispute_id: UUID) -> Any:
+async def lock_own(transaction: Transaction, viewer: Viewer, dispute_id: UUID) -> Any:
+    """Lock a dispute, with its payment, for whoever acts for its creator. Errors: NOT_FOUND."""
     connection = transaction.connection
     found = await connection.fetchrow(_PAYMENT_OF, dispute_id)
     if found is None or not is_payee(viewer, found):
@@ -307,10 +243,16 @@ def _check(evidence: Mapping[str, str], *, submit: bool) -> None:
             raise Refused(
                 ErrorCode.INPUT_INVALID,
                 f"Evidence has 1 to {_MAXIMUM_EVIDENCE_LENGTH:,} characters.",
-                path=("evidence", name),
+                path=("evidence", _in_camel_case(name)),
             )
     if not evidence and not submit:
         raise Refused(ErrorCode.INPUT_INVALID, "Send some evidence, or submit what was given.", path=("evidence",))
+
+
+def _in_camel_case(name: str) -> str:
+    """Return a name as the contract writes it."""
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
 
 
 def _closed(status: str) -> Refused:

@@ -81,7 +81,7 @@ async def set_schedule(engine: Engine, viewer: Viewer, command: SetSchedule) -> 
         "minimum": command.minimum,
     }
     request = Request.of(viewer, "payoutScheduleSet", command.key, body)
-    ensure_offered(engine, command.currency)
+    ensure_offered(engine, command.currency, "currency")
     _check_day(command.interval, command.day)
 
     async def act(transaction: Transaction) -> dict[str, UUID]:

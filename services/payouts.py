@@ -3,7 +3,7 @@
 The calls they take stand in ``services.payout_calls``, what is written of them in ``services.payout_books``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -47,8 +47,8 @@ __all__ = [
     "terms_of",
 ]
 
-# In the currency's smallest unit, for those whose smallest payout is not one of the main unit.
-_MINIMUMS: Final[dict[str, int]] = {"JPY": 100, "KRW": 1_000, "HUF": 500, "CLP": 1_000, "VND": 20_000}
+# In the currency's smallest unit, where one of the main unit is next to nothing.
+_MINIMUMS: Final[Mapping[str, int]] = {"JPY": 100, "KRW": 1_000, "CLP": 1_000, "VND": 20_000}
 
 _TERMS: Final = """
     select account.provider_reference, coalesce(account.ready and account.provider = $4, false) as ready,
@@ -113,7 +113,7 @@ async def request(engine: Engine, viewer: Viewer, command: RequestPayout) -> tup
     amount = command.amount
     body = {"creator": command.creator_id, "amount": amount.minor, "currency": amount.currency.code}
     asked = Request.of(viewer, "payoutRequest", command.key, body)
-    ensure_offered(engine, amount.currency.code)
+    ensure_offered(engine, amount.currency.code, "amount", "currency")
 
     async def act(transaction: Transaction) -> dict[str, UUID]:
         terms = await terms_of(engine, transaction.connection, command.creator_id, amount.currency, viewer)
@@ -126,8 +126,8 @@ async def request(engine: Engine, viewer: Viewer, command: RequestPayout) -> tup
     return outcome.ids["payout"], outcome.replayed
 
 
-def ensure_offered(engine: Engine, code: str) -> None:
-    """Make sure that the provider pays out, and takes a currency.
+def ensure_offered(engine: Engine, code: str, *path: str) -> None:
+    """Make sure that the provider pays out, and takes a currency, which was sent at ``path``.
 
     Errors: PROVIDER_UNSUPPORTED, CURRENCY_NOT_SUPPORTED.
     """
@@ -137,7 +137,7 @@ def ensure_offered(engine: Engine, code: str) -> None:
         raise Refused(
             ErrorCode.CURRENCY_NOT_SUPPORTED,
             "The payment provider does not take this currency. Send another.",
-            path=("amount", "currency"),
+            path=path,
         )
 
 

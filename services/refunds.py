@@ -295,6 +295,10 @@ async def _quietly(step: Callable[[Engine, Any], Awaitable[None]], engine: Engin
     except base.ProviderError as error:
         log.warning("provider could not be asked", refund=str(row["id"]), code=error.code.value)
         await _postpone(engine, row)
+        if error.code is base.ProviderErrorCode.NOT_FOUND:
+            # It was known there once. That is for a person to look into, and not every few seconds.
+            log.exception("refund is unknown to its provider", refund=str(row["id"]))
+            await engine.database.writer.execute(_WAIT, row["id"], _look_up_at(row))
     except DATABASE_ERRORS:
         raise
     except Exception:

@@ -34,9 +34,8 @@ DISPUTE_OPEN: Final = "DISPUTE_OPEN"
 class PayoutKnown:
     """What is known of a payout. ``amount`` is in minor units; it, ``currency`` and ``account`` never change.
 
-    ``given_up`` is how it ended when it was ended here and not by the provider, at ``given_up_at``. ``paid_at``
-    and ``returned_at`` are when what is in the books as paid, and as given back, happened; None where the books
-    say no such thing.
+    ``given_up_at`` is when it was ended here, as failed, and not by the provider. ``paid_at`` and ``returned_at``
+    are when what is in the books as paid, and as given back, happened; None where the books say no such thing.
     """
 
     id: UUID
@@ -55,7 +54,6 @@ class PayoutKnown:
     at: datetime | None = None
     arrives_at: datetime | None = None
     failure_code: str | None = None
-    given_up: PayoutStatus | None = None
     given_up_at: datetime | None = None
     paid_at: datetime | None = None
     returned_at: datetime | None = None
@@ -82,7 +80,6 @@ class PayoutKnown:
             at=row["provider_state_at"],
             arrives_at=row["arrives_at"],
             failure_code=row["reason"] if row["returned_at"] is not None else None,
-            given_up=PayoutStatus(row["status"]) if ended_here else None,
             given_up_at=row["returned_at"] if ended_here else None,
             paid_at=row["paid_at"],
             returned_at=row["returned_at"],
@@ -93,15 +90,15 @@ class PayoutKnown:
     @property
     def failed(self) -> bool:
         """Whether its money goes back to the creator."""
-        return self.given_up is not None or self.state in _FAILURES
+        return self.given_up_at is not None or self.state in _FAILURES
 
     @property
     def status(self) -> PayoutStatus:
         """The status these facts amount to."""
         if self.state in _FAILURES or (self.state is PayoutState.PAID and not self.failed):
             return _STATUS[self.state]
-        if self.given_up is not None:
-            return self.given_up
+        if self.given_up_at is not None:
+            return PayoutStatus.FAILED
         if self.reconciling:
             return PayoutStatus.RECONCILING
         if self.state is not None:
@@ -170,7 +167,7 @@ def _transferred(known: PayoutKnown, fact: TransferFact) -> PayoutKnown:
 def _told(known: PayoutKnown, fact: PayoutFact) -> PayoutKnown:
     if known.provider_reference not in {None, fact.provider_reference}:
         raise Contradiction("The provider speaks of another payout than this one.")
-    if known.given_up is not None and known.state is None and fact.state not in _FAILURES:
+    if known.given_up_at is not None and known.state is None and fact.state not in _FAILURES:
         # Its money is the creator's again; that it is on its way to the bank as well somebody has to see.
         raise Contradiction("The provider goes on with a payout that was given up here.")
     merged = replace(
@@ -187,11 +184,9 @@ def _told(known: PayoutKnown, fact: PayoutFact) -> PayoutKnown:
     return replace(merged, state=fact.state, at=fact.at, failure_code=fact.failure_code or known.failure_code)
 
 
-def give_up(
-    known: PayoutKnown, reason: str, at: datetime, status: PayoutStatus = PayoutStatus.FAILED
-) -> PayoutKnown:
-    """Return what is known once a payout that its provider never had is ended here."""
-    return replace(known, given_up=status, given_up_at=at, failure_code=reason, held=False, reconciling=False)
+def give_up(known: PayoutKnown, reason: str, at: datetime) -> PayoutKnown:
+    """Return what is known once a payout that its provider will not make is ended here, as failed."""
+    return replace(known, given_up_at=at, failure_code=reason, held=False, reconciling=False)
 
 
 def booked(before: PayoutKnown, after: PayoutKnown) -> PayoutKnown:

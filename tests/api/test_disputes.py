@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from core.ids import Noun, encode, uuid7
 from core.scopes import OPERATOR_SCOPES, PERSONAL_SCOPES
 from providers.payments import base
 from providers.payments.sandbox import SandboxControl
+from schema.disputes import DisputeEvidenceInput
 from services import disputes
 from services.engine import Engine
 from tests.api.shop import Shop, a_while_passes, ask, do, refused, settle, unchanged, usd
@@ -257,8 +258,8 @@ async def test_dispute_that_is_late_or_closed_at_the_provider_alone_is_refused_w
 @pytest.mark.parametrize(
     ("evidence", "submit", "path"),
     [
-        ({"productDescription": "x" * 20_001}, True, ["evidence", "product_description"]),
-        ({"productDescription": " "}, True, ["evidence", "product_description"]),
+        ({"productDescription": "x" * 20_001}, True, ["evidence", "productDescription"]),
+        ({"productDescription": " "}, True, ["evidence", "productDescription"]),
         ({}, False, ["evidence"]),
     ],
 )
@@ -271,6 +272,10 @@ async def test_evidence_that_is_none_is_refused(
         payload = await ask(shop.owner, "disputeAnswer", disputeId=dispute, evidence=evidence, submit=submit)
 
     assert [(error["code"], error["path"]) for error in payload["errors"]] == [("INPUT_INVALID", ["input", *path])]
+
+
+async def test_contract_names_every_kind_of_evidence() -> None:
+    assert {field.name for field in fields(DisputeEvidenceInput)} == disputes.EVIDENCE
 
 
 async def test_provider_without_disputes_is_not_answered(

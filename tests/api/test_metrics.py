@@ -18,7 +18,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from app.metrics import endpoint, serve_metrics
-from app.settings import Settings
+from app.settings import CHECKOUT, Settings
 from core.clock import now
 from models.database import Database
 from services import gauges, measures
@@ -115,6 +115,18 @@ async def test_every_gauge_is_there_and_says_what_it_is(database: Database) -> N
     assert {f"comptoir_{gauge.name}" for gauge in gauges.GAUGES} <= names
     assert all(name.startswith("comptoir_") for name in names)
     assert all(family.documentation for family in families)
+
+
+def test_operators_are_told_of_every_metric() -> None:
+    told = (CHECKOUT / "docs" / "operations.md").read_text(encoding="utf-8")
+    own = {
+        f"{family.name}_total" if family.type == "counter" else family.name
+        for family in measures.REGISTRY.collect()
+        if "_process_" not in family.name
+    }
+    names = own | {f"comptoir_{gauge.name}" for gauge in gauges.GAUGES}
+
+    assert [name for name in sorted(names) if f"`{name}`" not in told and f"`{name}{{" not in told] == []
 
 
 async def test_a_quiet_database_counts_nothing(database: Database) -> None:

@@ -11,7 +11,15 @@ import pytest
 from core.clock import now
 from core.ids import Noun
 from core.scopes import PERSONAL_SCOPES, Scope
-from providers.payments.base import Capability, DisputeState, Transfer
+from providers.payments.base import (
+    Capability,
+    DisputeState,
+    ProviderAction,
+    ProviderError,
+    ProviderErrorCode,
+    ReverseTransfer,
+    Transfer,
+)
 from services import payouts
 from tests.api.shop import nothing_of
 from tests.support.payouts import PAYOUTS, Till, running_till
@@ -431,6 +439,82 @@ async def test_transfer_is_taken_back_once_whatever_the_provider_answers(till: T
     assert await till.world.scalar("select calling_until from payouts") is None
 
 
+async def test_transfer_the_provider_will_not_take_back_is_asked_for_until_it_does(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payout = await till.requested("20.00")
+    await till.advances(payout)
+    await till.control.fail_payout("latest")
+    await till.told()
+    provider = till.world.engine.provider
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            provider, "reverse_transfer", _refusing(ProviderErrorCode.STATE_CONFLICT, ProviderAction.NEVER)
+        )
+        for attempt in (1, 2, 3):
+            await till.due()
+            assert (await till.advances(payout))["status"] == "FAILED"
+            row = await till.world.engine.database.reader.fetchrow("select * from payouts")
+            assert (row["step"], row["attempts"]) == ("REVERSE", attempt)
+            assert row["calling_until"] - now() <= timedelta(seconds=2 ** (attempt - 1))
+    assert await till.balances() == {"available": 9_500, "payout": 0, "connected": -2_000}
+
+    await till.due()
+    await till.advances(payout)
+
+    assert await till.balances() == {"available": 9_500, "payout": 0, "connected": 0}
+
+
+async def test_transfer_taken_back_at_the_provider_before_it_was_paid_out_ends_the_payout(till: Till) -> None:
+    payout = await till.requested("20.00")
+    await till.control.arm("PAYOUT", "UNAVAILABLE")
+    assert (await till.advances(payout))["status"] == "TRANSFERRED"
+    reference = await till.world.scalar("select transfer_reference from payouts")
+    await till.world.engine.provider.reverse_transfer(ReverseTransfer("by hand", reference))
+    await till.told()
+    await till.due()
+
+    failed = await till.advances(payout)
+
+    assert (failed["status"], failed["statusReason"]) == ("FAILED", "TRANSFER_REVERSED")
+    assert await till.balances() == {"available": 9_500, "payout": 0, "connected": 0}
+    assert await till.world.count("sandbox.payout") == 0
+
+
+REFUSALS = [
+    (ProviderErrorCode.BALANCE_INSUFFICIENT, ProviderAction.NEVER, "REQUESTED"),
+    (ProviderErrorCode.RATE_LIMITED, ProviderAction.LATER, "REQUESTED"),
+    (ProviderErrorCode.UNAVAILABLE, ProviderAction.SAME_KEY, "REQUESTED"),
+    (ProviderErrorCode.MISCONFIGURED, ProviderAction.FIX_CONFIG, "REQUESTED"),
+    (ProviderErrorCode.ACCOUNT_NOT_READY, ProviderAction.LATER, "FAILED"),
+    (ProviderErrorCode.AMOUNT_INVALID, ProviderAction.NEVER, "FAILED"),
+    (ProviderErrorCode.UNSUPPORTED, ProviderAction.NEVER, "FAILED"),
+]
+
+
+async def test_refusal_that_passes_is_waited_for_and_any_other_ends_the_payout(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for code, action, status in REFUSALS:
+        payout = await till.requested("10.00")
+        with monkeypatch.context() as patched:
+            patched.setattr(till.world.engine.provider, "transfer", _refusing(code, action))
+            refused = await till.advances(payout)
+
+        assert refused["status"] == status, code
+        assert refused["statusReason"] == (code.value if status == "FAILED" else None)
+    waiting = sum(status == "REQUESTED" for _, _, status in REFUSALS)
+    assert await till.world.scalar("select count(*) from payouts where calling_until is not null") == waiting
+    assert (await till.balances())["payout"] == waiting * 1_000
+
+
+def _refusing(code: ProviderErrorCode, action: ProviderAction) -> Any:
+    async def refuses(command: Any) -> Any:
+        raise ProviderError(code, action)
+
+    return refuses
+
+
 async def test_provider_that_is_silent_for_a_day_ends_the_payout(till: Till) -> None:
     payout = await till.requested("20.00")
     await till.control.arm("TRANSFER", "REQUEST_LOST")
@@ -493,7 +577,7 @@ async def test_provider_without_enough_money_is_asked_again_later(dsn: str) -> N
         waiting = await till.advances(payout)
 
         assert (waiting["status"], await till.world.count("sandbox.transfer")) == ("REQUESTED", 0)
-        assert await till.world.scalar("select calling_until > now() from payouts")
+        assert await till.world.scalar("select calling_until is not null from payouts")
         assert await till.balances() == {"available": 0, "payout": 190, "connected": 0}
 
         await till.earns("5.00")

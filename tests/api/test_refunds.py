@@ -631,3 +631,20 @@ async def test_refund_that_fails_later_leaves_the_payment_as_it_was(shop: Shop) 
     assert await shop.world.status(payment) == "SUCCEEDED"
     assert await left_of(shop, payment) == 1000
     assert await posted(shop) == before
+
+
+async def test_refund_its_provider_knows_no_more_is_asked_for_more_rarely(
+    shop: Shop, provider: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await refund(shop.owner, await paid(shop, method="tok_refund_pending"))
+
+    async def unknown(*_: Any) -> Any:
+        raise failing("NOT_FOUND")
+
+    monkeypatch.setattr(provider, "fetch", unknown)
+    await time_passes(shop, made["id"])
+    await refunds.sweep(shop.world.engine)
+
+    row = await row_of(shop, made["id"])
+    assert row["status"] == "PENDING"
+    assert row["calling_until"] - row["updated_at"] > timedelta(minutes=50)

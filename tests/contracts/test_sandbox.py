@@ -16,19 +16,22 @@ from providers.payments.base import (
     ConfirmPayment,
     CreatePayment,
     Event,
+    Onboard,
     PaymentFact,
     ProviderAction,
     ProviderError,
     ProviderErrorCode,
     ProviderState,
+    SaveMethod,
     Subject,
+    Transfer,
 )
 from providers.payments.sandbox import CARDS, SandboxProvider
 from providers.payments.sandbox.provider import FEATURES
 
 from . import conformance
 from .conformance import fetched, first, refusal
-from .sandboxes import SECRET, confirmed, created, sandbox
+from .sandboxes import SECRET, confirmed, created, paid_out, refunded, sandbox
 
 _NONE = "0" * 32
 DECLINES = {
@@ -121,7 +124,11 @@ async def test_each_token_has_its_events(
 
 
 def test_every_token_is_tested() -> None:
-    assert set(CARDS) == {*DECLINES, "tok_success", "tok_3ds", "tok_processing", "tok_timeout"}
+    here = {*DECLINES, "tok_success", "tok_3ds", "tok_processing", "tok_timeout"}
+    scenarios = {"tok_amount", "tok_refund_pending", "tok_refund_fails", "tok_refund_fails_later"}
+    disputes = {"tok_dispute", "tok_dispute_won", "tok_dispute_lost", "tok_dispute_lost_then_won"}
+    faults = {f"tok_webhooks_{word}" for word in ("duplicated", "delayed", "reordered", "lost")}
+    assert set(CARDS) == here | scenarios | disputes | faults
 
 
 async def test_moments_of_a_payment_strictly_increase_even_when_the_clock_goes_back(
@@ -327,6 +334,31 @@ async def test_each_command_is_one_statement(dsn: str) -> None:
         assert len(statements) == 6
 
 
+async def test_each_command_that_moves_money_on_is_one_statement_too(dsn: str) -> None:
+    statements: list[str] = []
+
+    async def log(connection: asyncpg.Connection) -> None:
+        connection.add_query_logger(lambda record: statements.append(record.query))
+
+    async def leave_as_it_is(connection: asyncpg.Connection) -> None:
+        pass
+
+    async with asyncpg.create_pool(dsn, min_size=1, max_size=1, init=log, reset=leave_as_it_is) as pool:
+        provider = sandbox(pool)
+        saved = await provider.save_method(SaveMethod("save", uuid7(), "tok_success"))
+        payment = await created(provider, 10_000)
+        await provider.onboard(Onboard("warm", uuid7(), "ZZ", "https://creators.example"))
+        statements.clear()
+        await confirmed(provider, payment, saved.provider_reference)
+        await refunded(provider, payment, 4003)
+        account = (await provider.onboard(Onboard("o", uuid7(), "ZZ", "https://creators.example"))).fact
+        await provider.transfer(Transfer("t", uuid7(), account.provider_reference, 500, "USD"))
+        await paid_out(provider, account, 500)
+        await provider.fetch(Subject.PAYMENT, payment.provider_reference)
+        await provider.balances()
+        assert len(statements) == 7
+
+
 async def test_unreachable_database_leaves_commands_ambiguous_and_reads_for_later(dsn: str) -> None:
     nowhere = dsn.replace("host=", "host=/nowhere")
     async with asyncpg.create_pool(nowhere, min_size=0, max_size=1) as pool:
@@ -399,7 +431,7 @@ async def test_the_application_role_suffices_and_may_delete_nothing(dsn: str) ->
         assert canceled.state is ProviderState.CANCELED
         claimed = await pool.fetch("select * from sandbox.claim_events(10, interval '1 minute')")
         assert len(claimed) == 5
-        for table in ("payment", "request", "event"):
+        for table in ("payment", "request", "event", "refund", "dispute", "payout", "balance_transaction"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await pool.execute(f"delete from sandbox.{table}")
 

@@ -7,7 +7,18 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from providers.payments.base import CancelPayment, PaymentFact, ProviderErrorCode, ProviderState
+from core.ids import uuid7
+from providers.payments.base import (
+    AccountFact,
+    AccountSnapshot,
+    CancelPayment,
+    CreatePayment,
+    Onboard,
+    PaymentFact,
+    ProviderErrorCode,
+    ProviderState,
+    Subject,
+)
 from providers.payments.sandbox import SandboxProvider, routes
 
 from .conformance import fetched
@@ -149,3 +160,95 @@ async def test_page_asks_for_patience_while_the_database_is_away(dsn: str) -> No
         transport = httpx.ASGITransport(Starlette(routes=routes(sandbox(pool))))
         async with httpx.AsyncClient(transport=transport, base_url="https://pay.example") as browser:
             assert (await browser.get("/sandbox/3ds/sbx_" + "0" * 32)).status_code == 503
+            assert (await browser.get("/sandbox/onboarding/sba_" + "0" * 32)).status_code == 503
+
+
+# 3-D Secure of what is only reserved ------------------------------------------------------------------------
+
+
+async def test_approving_a_reservation_pays_nothing_yet(
+    browser: httpx.AsyncClient, provider: SandboxProvider
+) -> None:
+    reserved = await provider.create_payment(
+        CreatePayment("create", uuid7(), 1250, "USD", "A reservation", manual_capture=True)
+    )
+    await confirmed(provider, reserved, "tok_3ds")
+    page = await browser.post(_url(reserved), data={"decision": "complete"})
+    assert (page.status_code, "12.50 USD is reserved" in page.text) == (200, True)
+    fact = await fetched(provider, reserved)
+    assert (fact.state, fact.captured) == (ProviderState.AUTHORIZED, 0)
+    late = await browser.post(_url(reserved), data={"decision": "refuse"})
+    assert (late.status_code, "This payment is approved" in late.text) == (409, True)
+
+
+# Onboarding -----------------------------------------------------------------------------------------------
+
+
+async def opened(provider: SandboxProvider, back: str = RETURN_URL) -> AccountSnapshot:
+    return await provider.onboard(Onboard(f"onboard:{uuid7()}", uuid7(), "DE", back))
+
+
+async def account_now(provider: SandboxProvider, account: AccountSnapshot) -> AccountFact:
+    (fact,) = await provider.fetch(Subject.ACCOUNT, account.fact.provider_reference)
+    assert isinstance(fact, AccountFact)
+    return fact
+
+
+async def test_onboarding_page_says_what_is_missing_and_offers_to_give_it(
+    browser: httpx.AsyncClient, provider: SandboxProvider
+) -> None:
+    account = await opened(provider)
+    assert account.onboarding_url is not None
+    page = await browser.get(account.onboarding_url)
+    assert page.status_code == 200
+    assert "<li>identity document</li>" in page.text
+    assert page.text.count('name="decision"') == 2
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    for refused in ("<script", "src=", "<link", "url(", "onclick", " style=", "action="):
+        assert refused not in page.text
+
+
+async def test_completing_onboarding_makes_the_account_ready_however_often(
+    browser: httpx.AsyncClient, provider: SandboxProvider, pool: asyncpg.Pool
+) -> None:
+    account = await opened(provider)
+    assert account.onboarding_url is not None
+    for _ in range(2):
+        page = await browser.post(account.onboarding_url, data={"decision": "complete"})
+        assert (page.status_code, "Your account is ready" in page.text) == (200, True)
+        assert 'href="https://shop.example/thanks?order=1&amp;paid=yes"' in page.text
+    fact = await account_now(provider, account)
+    assert (fact.ready, fact.missing) == (True, ())
+    assert "Your account is ready" in (await browser.get(account.onboarding_url)).text
+    types = [row["type"] for row in await pool.fetch("select type from sandbox.event")]
+    assert types == ["account.updated", "account.updated"]
+
+
+async def test_leaving_onboarding_changes_nothing(browser: httpx.AsyncClient, provider: SandboxProvider) -> None:
+    account = await opened(provider, "javascript:alert(1)")
+    assert account.onboarding_url is not None
+    page = await browser.post(account.onboarding_url, data={"decision": "leave"})
+    assert (page.status_code, "Nothing was given" in page.text, "href" in page.text) == (200, True, False)
+    assert await account_now(provider, account) == account.fact
+
+
+@pytest.mark.parametrize(
+    "form", [{}, {"decision": "refuse"}, {"decision": ["complete", "leave"]}, {"decision": "x" * 2000}]
+)
+async def test_onboarding_form_that_says_neither_changes_nothing(
+    form: dict[str, str], browser: httpx.AsyncClient, provider: SandboxProvider
+) -> None:
+    account = await opened(provider)
+    assert account.onboarding_url is not None
+    page = await browser.post(account.onboarding_url, data=form)
+    assert page.status_code == (413 if len(str(form)) > 1024 else 400)
+    assert await account_now(provider, account) == account.fact
+
+
+@pytest.mark.parametrize("reference", ["sba_" + "0" * 32, "sbx_" + "0" * 32, "nobody"])
+async def test_account_that_does_not_exist_has_no_page(reference: str, browser: httpx.AsyncClient) -> None:
+    for answer in (
+        await browser.get(f"/sandbox/onboarding/{reference}"),
+        await browser.post(f"/sandbox/onboarding/{reference}", data={"decision": "complete"}),
+    ):
+        assert (answer.status_code, "No such account" in answer.text) == (404, True)

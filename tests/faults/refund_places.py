@@ -4,7 +4,7 @@ from typing import Any, Final, NoReturn
 
 import ledger
 from providers.payments.sandbox import SandboxProvider
-from services import disputes, methods, refunds, returns
+from services import disputes, methods, refunds, returns, write_offs
 from tests.faults.places import _after, _before, _die
 
 
@@ -57,9 +57,9 @@ EVIDENCE: Final = {
     "evidence recorded, not answered": _after(disputes, "_call"),
 }
 WRITE_OFF: Final = {
-    "write-off written, not posted": _before(disputes, "post"),
+    "write-off written, not posted": _before(write_offs, "post"),
     "write-off posted, not committed": _after(ledger, "post", _of_a_write_off),
-    "write-off committed, not answered": _after(disputes, "once"),
+    "write-off committed, not answered": _after(write_offs, "once"),
 }
 SAVING: Final = {
     "method begun, provider not called": _before(SandboxProvider, "save_method"),

@@ -10,7 +10,7 @@ from core.ids import Noun, encode, uuid7
 from core.scopes import OPERATOR_SCOPES
 from providers.payments.base import DisputeState, ProviderError
 from providers.payments.sandbox import SandboxControl
-from services import disputes, methods, refunds
+from services import methods, refunds, write_offs
 from services.engine import Engine
 from tests.api.shop import ask
 from tests.races.test_payments import counted, rows_of, settle_all
@@ -183,7 +183,7 @@ async def test_debts_written_off_at_once_are_borne_no_further_than_they_are_owed
     owed = await idle.scalar("select posted from ledger.account where kind = 'owed'")
     assert owed == -950
     operator = idle.client("operator", OPERATOR_SCOPES)
-    met, post = asyncio.Barrier(4), disputes.post
+    met, post = asyncio.Barrier(4), write_offs.post
     waiting = iter(range(4))
 
     async def together(*arguments: Any) -> None:
@@ -192,7 +192,7 @@ async def test_debts_written_off_at_once_are_borne_no_further_than_they_are_owed
             await met.wait()
         await post(*arguments)
 
-    monkeypatch.setattr(disputes, "post", together)
+    monkeypatch.setattr(write_offs, "post", together)
     lost = [encode(Noun.DISPUTE, row["id"]) for row in await rows_of(idle, "select id from disputes")]
 
     async with asyncio.timeout(30):

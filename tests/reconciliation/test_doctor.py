@@ -135,8 +135,9 @@ async def test_since_leaves_out_what_did_not_change_since(comptoir: Run, scene: 
     [
         (("--since", "yesterday"), "--since yesterday is no time"),
         (("--since", "2026-13-01"), "--since 2026-13-01 is no time"),
-        (("--since", "999999w"), "longer ago than time goes"),
+        (("--since", "999999w"), "--since 999999w is longer than a hundred years"),
         (("--grace", "5"), "--grace 5 is no span of time"),
+        (("--grace", "9999999w"), "--grace 9999999w is longer than a hundred years"),
         (("--grace", "-5m"), "--grace -5m is no span of time"),
         (("--mend",), "No such option"),
     ],

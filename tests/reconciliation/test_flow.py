@@ -2,16 +2,19 @@
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
 
 from core import clock
 from core.ids import uuid7
+from models.database import Connection
 from providers.payments.base import BalanceEntry, CancelPayment, Fact, Subject
 from services import payments
-from services.reconciliation import GRACE, Check, DifferenceCode, Report
+from services.reconciliation import GRACE, Check, DifferenceCode, Report, comparing
+from services.reconciliation.frame import Frame, Snapshot
 from tests.reconciliation.scene import Scene, found
 from tests.support.edited_provider import silence
 
@@ -158,3 +161,42 @@ async def test_what_cannot_be_compared_again_is_not_taken_for_mended(scene: Scen
         (DifferenceCode.PROVIDER_SILENT, False),
     ]
     assert not report.clean
+
+
+async def test_what_is_posted_after_the_books_were_read_is_not_looked_for_in_them(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = comparing._snapshot
+
+    @asynccontextmanager
+    async def late(frame: Frame, connection: Connection) -> AsyncIterator[Snapshot]:
+        await scene.tip()
+        await scene.told()
+        async with snapshot(frame, connection) as opened:
+            yield opened
+
+    await scene.tip()
+    await scene.told()
+    monkeypatch.setattr(comparing, "_snapshot", late)
+    report = await scene.reconcile()
+    assert report.entries == 1
+    assert found(report) == []
+
+
+async def test_balance_that_never_stands_still_agrees_with_the_lines_on_the_way(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    balances = scene.sandbox.balances
+
+    async def moving() -> Mapping[str, int]:
+        await scene.tip(1_001)
+        held = await balances()
+        await scene.tip(1_002)
+        return held
+
+    monkeypatch.setattr(scene.sandbox, "balances", moving)
+    await scene.tip()
+    await scene.told()
+    report = await scene.reconcile(grace=GRACE)
+    assert found(report) == []
+    assert report.entries == 3

@@ -171,7 +171,9 @@ class World:
 
     async def buy(self, client: Client, product: str, key: str | None = None) -> dict[str, Any]:
         """Send purchaseCreate; return its payload."""
-        payload: dict[str, Any] = (await client.run(BUY, product=product, key=key or str(uuid7())))["purchaseCreate"]
+        payload: dict[str, Any] = (await client.run(BUY, product=product, key=key or str(uuid7())))[
+            "purchaseCreate"
+        ]
         return payload
 
     async def confirm(

@@ -97,6 +97,8 @@ def test_every_error_type_is_in_the_schema(built: GraphQLSchema) -> None:
         "AmountOutOfRange",
         "RefundTooLarge",
         "DisputeResponseLate",
+        "InsufficientBalance",
+        "PayoutBelowMinimum",
     }
 
 

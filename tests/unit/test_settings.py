@@ -59,6 +59,7 @@ def test_safe_production_starts() -> None:
         ({"sandbox_webhook_secret": ""}, ["COMPTOIR_SANDBOX_WEBHOOK_SECRET"]),
         ({"cors_origins": ("https://a.test", "*")}, ["COMPTOIR_CORS_ORIGINS"]),
         ({"allow_sandbox": False}, ["COMPTOIR_ALLOW_SANDBOX"]),
+        ({"metrics_token": "x" * 31}, ["COMPTOIR_METRICS_TOKEN"]),
         ({"jwt_issuer": "", "database_url": None}, ["COMPTOIR_JWT_ISSUER", "DATABASE_URL"]),
     ],
     ids=str,

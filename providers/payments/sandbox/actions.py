@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, is_dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -49,9 +50,9 @@ def duration(text: object) -> timedelta:
     if type(text) is int and 0 <= text <= 10**9:
         return timedelta(seconds=text)
     if isinstance(text, str) and text and not _PART.sub("", text):
-        return sum(
-            (timedelta(**{_UNITS[unit]: int(number)}) for number, unit in _PART.findall(text)), timedelta(0)
-        )
+        parts = ({_UNITS[unit]: int(number)} for number, unit in _PART.findall(text))
+        with suppress(OverflowError):
+            return sum((timedelta(**part) for part in parts), timedelta(0))
     raise ValueError("A duration is written as 7d, 2h30m or 90s, or as a whole number of seconds.")
 
 

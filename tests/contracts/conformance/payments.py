@@ -6,6 +6,7 @@ from dataclasses import replace
 from core.ids import uuid7
 from providers.payments.base import (
     CancelPayment,
+    Capability,
     ConfirmPayment,
     PaymentFact,
     PaymentProvider,
@@ -185,7 +186,7 @@ async def a_key_used_for_another_payment_is_refused(provider: PaymentProvider, m
     assert await fetched(provider, second) == second
 
 
-@check()
+@check(Capability.THREE_D_SECURE)
 async def authentication_asks_the_payer_to_act(provider: PaymentProvider, methods: Methods) -> None:
     payment = await provider.create_payment(creation())
     waiting = await provider.confirm_payment(confirmation(payment, methods.authenticates))

@@ -20,7 +20,7 @@ from providers.payments.base import (
     Transfer,
 )
 
-from .words import Methods, charged, check, creation, refusal
+from .words import Methods, charged, check, confirmation, creation, fetched, refusal
 
 
 @check(lacks=[Capability.MANUAL_CAPTURE])
@@ -63,13 +63,30 @@ async def undeclared_saved_methods_are_refused(provider: PaymentProvider, method
 async def undeclared_payouts_are_refused(provider: PaymentProvider, methods: Methods) -> None:
     onboard = Onboard(f"key:{uuid7()}", uuid7(), "DE", "https://creators.example/back")
     account, transfer = methods.unknown_objects[Subject.ACCOUNT], methods.unknown_objects[Subject.TRANSFER]
-    for call in (
-        provider.onboard(onboard),
-        provider.transfer(Transfer(f"key:{uuid7()}", uuid7(), account, 1, "USD")),
-        provider.reverse_transfer(ReverseTransfer(f"key:{uuid7()}", transfer)),
-        provider.payout(Payout(f"key:{uuid7()}", uuid7(), account, 1, "USD")),
-    ):
-        assert (await refusal(call)).code is ProviderErrorCode.UNSUPPORTED
+    transferring = Transfer(f"key:{uuid7()}", uuid7(), account, 1, "USD")
+    paying_out = Payout(f"key:{uuid7()}", uuid7(), account, 1, "USD")
+    assert (await refusal(provider.onboard(onboard))).code is ProviderErrorCode.UNSUPPORTED
+    assert (await refusal(provider.transfer(transferring))).code is ProviderErrorCode.UNSUPPORTED
+    reversing = ReverseTransfer(f"key:{uuid7()}", transfer)
+    assert (await refusal(provider.reverse_transfer(reversing))).code is ProviderErrorCode.UNSUPPORTED
+    assert (await refusal(provider.payout(paying_out))).code is ProviderErrorCode.UNSUPPORTED
+
+
+@check(lacks=[Capability.OFF_SESSION])
+async def undeclared_off_session_payment_is_refused(provider: PaymentProvider, methods: Methods) -> None:
+    payment = await provider.create_payment(creation())
+    command = replace(confirmation(payment, methods.succeeds), off_session=True)
+    assert (await refusal(provider.confirm_payment(command))).code is ProviderErrorCode.UNSUPPORTED
+    assert await fetched(provider, payment) == payment
+
+
+@check(Capability.MANUAL_CAPTURE, lacks=[Capability.PARTIAL_CAPTURE])
+async def undeclared_partial_capture_is_refused(provider: PaymentProvider, methods: Methods) -> None:
+    payment = await provider.create_payment(creation(manual=True))
+    reserved = await provider.confirm_payment(confirmation(payment, methods.succeeds))
+    command = CapturePayment(f"key:{uuid7()}", payment.provider_reference, 1)
+    assert (await refusal(provider.capture(command))).code is ProviderErrorCode.UNSUPPORTED
+    assert await fetched(provider, payment) == reserved
 
 
 @check(lacks=[Capability.DISPUTES])
