@@ -7,6 +7,7 @@ waits for nothing, and a rush turns into large batches by itself.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from typing import Final, Generic, TypeVar
 
 ItemT = TypeVar("ItemT")
@@ -38,7 +39,8 @@ class Batcher(Generic[ItemT, ResultT]):
         future: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._running is None:
-            self._running = asyncio.get_running_loop().create_task(self._drain())
+            # In a context of its own: a batch is nobody's request, and not logged under the first one's trace.
+            self._running = asyncio.get_running_loop().create_task(self._drain(), context=Context())
         return await future
 
     async def _drain(self) -> None:

@@ -23,7 +23,7 @@ _MINUTES: Final = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0)
 _UNTIL_SETTLED: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0)
 
 # When each series began: twice the series, and nobody asks.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call] # the library leaves its type out
 ProcessCollector(namespace=_NAMESPACE, registry=REGISTRY)
 
 WEBHOOKS_RECEIVED: Final = Counter(

@@ -13,6 +13,8 @@ alter table public.payments
     add constraint dispute_standing_is_known check (dispute in ('OPEN', 'LOST')),
     add constraint capture_within_gross check (capturing between 0 and gross),
     add constraint reserve_within_net check (reserve between 0 and net);
+create index payments_without_charge on public.payments (succeeded_at)
+    where available_on is null and succeeded_at is not null;
 create index reserves_due on public.payments (reserve_due_at)
     where reserve_due_at is not null and reserve_released_at is null;
 
@@ -98,6 +100,7 @@ alter table public.payouts
     add constraint transfer_reference_is_unique unique (provider, transfer_reference),
     add constraint payout_currency_is_declared foreign key (currency) references ledger.asset (code);
 create index payouts_of_creator on public.payouts (creator_id, id);
+create index payouts_unfinished on public.payouts (created_at) where status not in ('PAID', 'FAILED', 'CANCELED');
 create index payouts_to_advance on public.payouts (calling_until) where calling_until is not null;
 
 alter table public.payout_events

@@ -36,7 +36,10 @@ _PAYMENTS: Final = """
             count(*) over (partition by payment_id) as number
         from payment_events order by payment_id, sequence desc
     )
-    select p.*, posted.amount as posted,
+    select p.id, p.currency, p.gross, p.provider, p.provider_reference, p.status, p.reason, p.sequence,
+        p.provider_state, p.provider_state_at, p.authorized, p.captured, p.decline_code, p.action_url, p.reconciling,
+        p.manual_capture, p.capture_before, p.succeeded_at, p.available_on, p.returns, p.refunded, p.refund_pending,
+        p.returned_net, p.returned_fee, p.returned_tax, p.dispute, posted.amount as posted,
         event.sequence as event_sequence, event.status as event_status, event.reason as event_reason,
         coalesce(event.number, 0) as events,
         coalesce(refund.number, 0) + coalesce(dispute.number, 0) as returns_there_are,
@@ -71,7 +74,7 @@ async def find_payments(snapshot: Snapshot) -> AsyncIterator[Difference]:
     async for row in snapshot.rows(_STRAY, snapshot.since):
         yield Difference(
             DifferenceCode.CAPTURE_NOT_CAPTURED,
-            About.ours(AboutKind.PAYMENT, row["id"]),
+            _about(row),
             f"{shown(int(row['posted']), row['currency'])} are posted as captured for no payment there is.",
             row["currency"],
             0,
@@ -80,18 +83,18 @@ async def find_payments(snapshot: Snapshot) -> AsyncIterator[Difference]:
 
 
 def _capture(snapshot: Snapshot, row: Any) -> Iterator[Difference]:
-    about, code = About.ours(AboutKind.PAYMENT, row["id"]), row["currency"]
+    code = row["currency"]
     captured = int(row["captured"]) if row["provider_state"] == "SUCCEEDED" else 0
     posted = None if row["posted"] is None else int(row["posted"])
     if captured and posted is None:
         sentence = f"{shown(captured, code)} were captured, and nothing is posted for it."
-        yield Difference(DifferenceCode.CAPTURE_NOT_POSTED, about, sentence, code, captured, 0)
+        yield Difference(DifferenceCode.CAPTURE_NOT_POSTED, _about(row), sentence, code, captured, 0)
     elif posted is not None and not captured:
         sentence = f"{shown(posted, code)} are posted as captured, and the payment is {row['status']}."
-        yield Difference(DifferenceCode.CAPTURE_NOT_CAPTURED, about, sentence, code, 0, posted)
+        yield Difference(DifferenceCode.CAPTURE_NOT_CAPTURED, _about(row), sentence, code, 0, posted)
     elif posted is not None and posted != captured:
         sentence = f"{shown(captured, code)} were captured, and {shown(posted, code)} are posted for it."
-        yield Difference(DifferenceCode.CAPTURE_AMOUNT_DIFFERS, about, sentence, code, captured, posted)
+        yield Difference(DifferenceCode.CAPTURE_AMOUNT_DIFFERS, _about(row), sentence, code, captured, posted)
     overdue = snapshot.at - snapshot.limits.charge
     if (
         captured
@@ -106,7 +109,7 @@ def _capture(snapshot: Snapshot, row: Any) -> Iterator[Difference]:
         look_up = LookUp(Subject.PAYMENT, row["provider_reference"], row["id"])
         ours = row["provider"] == snapshot.provider
         yield Difference(
-            DifferenceCode.CHARGE_MISSING, about, sentence, code, captured, 0, (look_up,) if ours else ()
+            DifferenceCode.CHARGE_MISSING, _about(row), sentence, code, captured, 0, (look_up,) if ours else ()
         )
 
 
@@ -115,7 +118,7 @@ def _status(row: Any) -> Iterator[Difference]:
     if (row["status"], row["reason"]) != (known.status, known.reason):
         yield Difference(
             DifferenceCode.PAYMENT_STATUS_DIFFERS,
-            About.ours(AboutKind.PAYMENT, row["id"]),
+            _about(row),
             f"It is {_said(row['status'], row['reason'])}, and its facts amount to "
             f"{_said(known.status, known.reason)}.",
         )
@@ -127,7 +130,7 @@ def _events(row: Any) -> Iterator[Difference]:
         told = _said(row["event_status"] or "nothing", row["event_reason"])
         yield Difference(
             DifferenceCode.PAYMENT_EVENTS_DIFFER,
-            About.ours(AboutKind.PAYMENT, row["id"]),
+            _about(row),
             f"It is {_said(row['status'], row['reason'])} after {row['sequence']} events; there are "
             f"{row['events']}, the last of which says {told}.",
         )
@@ -143,7 +146,7 @@ def _returns(row: Any) -> Iterator[Difference]:
         "returned_tax": int(row["tax_there_is"]),
     }
     wrong = {name: minor for name, minor in expected.items() if int(row[name]) != minor}
-    about, code = About.ours(AboutKind.PAYMENT, row["id"]), row["currency"]
+    code = row["currency"]
     if wrong:
         name, minor = next(iter(wrong.items()))
         told = ", ".join(
@@ -151,14 +154,18 @@ def _returns(row: Any) -> Iterator[Difference]:
             for name, due in wrong.items()
         )
         sentence = f"By its refunds and disputes, {told}."
-        yield Difference(DifferenceCode.PAYMENT_RETURNS_DIFFER, about, sentence, code, minor, int(row[name]))
+        yield Difference(DifferenceCode.PAYMENT_RETURNS_DIFFER, _about(row), sentence, code, minor, int(row[name]))
     elif row["returns"] != row["returns_there_are"] or row["dispute"] != row["dispute_there_is"]:
         yield Difference(
             DifferenceCode.PAYMENT_RETURNS_DIFFER,
-            about,
+            _about(row),
             f"It counts {row['returns']} refunds and disputes, the latter {row['dispute'] or 'not open'}; there "
             f"are {row['returns_there_are']}, the latter {row['dispute_there_is'] or 'not open'}.",
         )
+
+
+def _about(row: Any) -> About:
+    return About.ours(AboutKind.PAYMENT, row["id"])
 
 
 def _said(status: str, reason: str | None) -> str:

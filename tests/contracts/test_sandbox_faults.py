@@ -1,5 +1,6 @@
 """Webhooks that go wrong on purpose: sent twice, late, out of order, or never; a replay shows all of them."""
 
+import asyncio
 from collections import Counter
 from datetime import timedelta
 
@@ -157,3 +158,17 @@ async def test_replay_and_books_are_read_in_pages_without_a_gap_or_a_repeat(
     await pool.execute("update sandbox.balance_transaction set at = '2026-01-01Z'")
     entries = [entry.id async for entry in provider.balance_entries(payments[0].at - timedelta(days=5000))]
     assert len(entries) == len(set(entries)) == 6
+
+
+async def test_faults_are_taken_by_many_at_once_and_none_waits_in_a_circle(
+    provider: SandboxProvider, control: SandboxControl, pool: asyncpg.Pool
+) -> None:
+    for _ in range(10):
+        await charged(provider, 1250, "tok_processing")
+    await control.arm("EVENT", "LOSE", times=1000)
+    await asyncio.gather(
+        *(charged(provider) for _ in range(10)), *(control.advance(timedelta(minutes=2)) for _ in range(5))
+    )
+    fates = await pool.fetch("select fate, count(*) from sandbox.event group by fate order by fate nulls first")
+    assert [tuple(row) for row in fates] == [(None, 10), ("LOST", 40)]
+    assert (await control.status()).faults_armed == 960

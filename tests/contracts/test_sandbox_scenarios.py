@@ -436,6 +436,13 @@ async def test_saved_method_goes_on_as_its_card_does(provider: SandboxProvider, 
     assert len(await disputes_of(provider, payment)) == 1
 
 
+@pytest.mark.parametrize("method", ["sbm_", "sbm_\x00", "sbm_" + "0" * 33, "sbm_\ud800", "sbx_" + "0" * 32])
+async def test_method_that_cannot_be_one_is_invalid(method: str, provider: SandboxProvider) -> None:
+    payment = await created(provider)
+    assert (await refusal(confirmed(provider, payment, method))).code is ProviderErrorCode.METHOD_INVALID
+    assert await fetched(provider, payment) == payment
+
+
 async def test_off_session_is_part_of_what_a_key_asks_for(provider: SandboxProvider) -> None:
     payment = await created(provider)
     await provider.confirm_payment(ConfirmPayment("key", payment.provider_reference, "tok_success"))

@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 import ledger
+from app.observed import unwrapped
 from app.postgres import Lease
 from core.ids import Noun, uuid7
 from ledger import AccountKind, chart
@@ -23,6 +24,7 @@ from providers.payments.base import (
     ProviderError,
     ProviderErrorCode,
 )
+from providers.payments.sandbox import SandboxProvider
 from services import maturing, sweeper, webhooks
 from tests.faults.events import send, sent_by_sandbox, succeeded
 from tests.faults.shop import Customer, audit, everything_told, open_shop, settled
@@ -64,13 +66,6 @@ async def outage(lease: Lease, dsn: str) -> AsyncIterator[Outage]:
     await owner.close()
     yield Outage(admin, database)
     await admin.close()
-
-
-@pytest.fixture
-async def idle(dsn: str, books: None) -> AsyncIterator[World]:
-    """A web server alone: nothing is delivered and nothing settled unless the test does it."""
-    async with running_world(dsn, worker=False, deliveries=False) as running:
-        yield running
 
 
 async def confirmed(world: World, creator: str, number: int, method: str = "tok_success") -> list[Any]:
@@ -304,12 +299,14 @@ async def test_payment_whose_webhooks_are_all_lost_is_looked_up(
     monkeypatch.setattr("app.worker._SWEEP_SECONDS", 0.05)
     monkeypatch.setattr("services.sweeper._RETRY_AFTER", timedelta(seconds=0.2))
     async with running_world(dsn, deliveries=False, settle_grace_seconds=0.2) as world:
-        world.engine.provider._processing_time = timedelta(seconds=0.3)
+        sandbox = unwrapped(world.engine.provider)
+        assert isinstance(sandbox, SandboxProvider)
+        sandbox._processing_time = timedelta(seconds=0.3)
         (payment,) = await confirmed(world, await world.creator("fable"), 1, method)
 
         async def provider_is_done() -> bool:
             # Without deliveries nobody but the test lets the sandbox's time pass.
-            await world.engine.database.writer.execute("select sandbox.settle_due(10)")
+            await sandbox.run_due()
             return await world.scalar("select state from sandbox.payment") == "SUCCEEDED"
 
         await eventually(provider_is_done)
@@ -319,7 +316,9 @@ async def test_payment_whose_webhooks_are_all_lost_is_looked_up(
 
         await eventually(found, 5, lambda: "nobody looked it up")
         assert await world.scalar("select count(*) from inbox_events") == 0
-        assert await world.scalar("select array_agg(key) from ledger.request") == [f"capture:{payment['id']}"]
+        posted = await world.scalar("select array_agg(split_part(key, ':', 1) order by key) from ledger.request")
+        assert posted == ["capture", "charge"]
+        assert await world.scalar("select id from payments") == payment["id"]
 
 
 async def test_confirmation_whose_answer_is_lost_is_reconciling_then_settled_once(world: World) -> None:

@@ -1,7 +1,6 @@
 """What tests, the control API and scripts do to the sandbox from behind: its clock, its faults, its fates."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -31,6 +30,7 @@ from providers.payments.sandbox.cards import (
     WebhookEffect,
 )
 from providers.payments.sandbox.feeds import Feeds
+from providers.payments.sandbox.overview import FIND, STATUS, Status
 from providers.payments.sandbox.refunds import BY_AMOUNT, REFUND
 from providers.payments.sandbox.translation import (
     EVENT_TYPES,
@@ -73,75 +73,6 @@ _CLOSE_DISPUTE: Final = "select * from sandbox.close_dispute($1::text, $2::text,
 _MOVE_REFUND: Final = "select * from sandbox.move_refund($1::text, $2::text)"
 _MOVE_PAYOUT: Final = "select * from sandbox.move_payout($1::text, $2::text, null, null)"
 _EXPIRE: Final = "select * from sandbox.expire_payment($1::text, true)"
-_STATUS: Final = """
-select clock.ahead, sandbox.now() as now,
-       (select count(*) from sandbox.payment) as payments,
-       (select count(*) from sandbox.refund) as refunds,
-       (select count(*) from sandbox.dispute) as disputes,
-       (select count(*) from sandbox.account) as accounts,
-       (select count(*) from sandbox.transfer) as transfers,
-       (select count(*) from sandbox.payout) as payouts,
-       (select count(*) from sandbox.event) as events,
-       (select count(*) from sandbox.event where next_attempt_at is not null) as events_to_send,
-       (select count(*) from sandbox.event where fate in ('HELD', 'DELAYED')) as events_held,
-       (select count(*) from sandbox.event where fate = 'LOST') as events_lost,
-       (select coalesce(sum(remaining), 0) from sandbox.fault) as faults_armed,
-       (select count(*) from sandbox.rule where active) as rules,
-       (select count(*) from sandbox.agenda where done_at is null) as things_to_come,
-       (select min(due_at) from sandbox.agenda where done_at is null) as next_at
-  from sandbox.clock
-"""
-# By the provider's id or by ours; the newest when neither is given.
-_FIND: Final = {
-    Subject.PAYMENT: """
-        select id from sandbox.payment where id = $1::text or reference = $2::uuid or $3::boolean
-         order by created_at desc, id desc limit 1
-    """,
-    Subject.REFUND: """
-        select id from sandbox.refund where id = $1::text or reference = $2::uuid or $3::boolean
-         order by created_at desc, id desc limit 1
-    """,
-    Subject.DISPUTE: """
-        select id from sandbox.dispute where id = $1::text or (id = $2::uuid::text) or $3::boolean
-         order by created_at desc, id desc limit 1
-    """,
-    Subject.ACCOUNT: """
-        select id from sandbox.account where id = $1::text or creator = $2::uuid or $3::boolean
-         order by created_at desc, id desc limit 1
-    """,
-    Subject.PAYOUT: """
-        select id from sandbox.payout where id = $1::text or reference = $2::uuid or $3::boolean
-         order by created_at desc, id desc limit 1
-    """,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How things stand in the sandbox: its clock, and how many there are of each."""
-
-    ahead: timedelta
-    now: datetime
-    payments: int
-    refunds: int
-    disputes: int
-    accounts: int
-    transfers: int
-    payouts: int
-    events: int
-    events_to_send: int
-    events_held: int
-    events_lost: int
-    faults_armed: int
-    rules: int
-    things_to_come: int
-    next_at: datetime | None
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as values that JSON has; ``ahead_seconds`` for ``ahead``."""
-        told = asdict(self)
-        ahead: timedelta = told.pop("ahead")
-        return {"ahead_seconds": ahead.total_seconds(), **told}
 
 
 class SandboxControl(Feeds):
@@ -328,7 +259,7 @@ class SandboxControl(Feeds):
 
     async def status(self) -> Status:
         """Return how things stand."""
-        (row,) = await store.ask_all(self._pool, _STATUS, changes=False)
+        (row,) = await store.ask_all(self._pool, STATUS, changes=False)
         return Status(**dict(row))
 
     async def resolve(self, subject: Subject, name: str) -> str:
@@ -338,7 +269,7 @@ class SandboxControl(Feeds):
             reference = UUID(name)
         except ValueError:
             reference = None
-        rows = await store.ask_all(self._pool, _FIND[subject], name, reference, name == LATEST, changes=False)
+        rows = await store.ask_all(self._pool, FIND[subject], name, reference, name == LATEST, changes=False)
         if not rows:
             raise store.not_found(f"{subject.value.lower()}_not_found")
         found: str = rows[0]["id"]

@@ -49,7 +49,7 @@ async def deliver(
     client: httpx.AsyncClient,
     stop: asyncio.Event,
 ) -> None:
-    """Send events to ``url`` until ``stop`` is set, and let processing payments succeed when they are due.
+    """Send events to ``url`` until ``stop`` is set, and do what has become due by the sandbox's clock.
 
     Any number of workers may run this at once: each claims events of its own. A 2xx answer within 10 s
     delivers an event; after anything else it is tried again, later each time, for 3 days. No transaction is

@@ -19,11 +19,16 @@ class Desk:
     _processing_time: timedelta
 
 
+def has_form(provider_reference: str, prefix: str) -> bool:
+    """Return whether an id could be one of ours; what cannot be is not worth a round trip."""
+    return bool(_ID.fullmatch(provider_reference)) and provider_reference.startswith(prefix)
+
+
 def known_form(provider_reference: str, prefix: str, otherwise: str) -> str:
-    """Return an id when it could be one of ours; what cannot be is not worth a round trip.
+    """Return an id when it could be one of ours.
 
     Raises ProviderError NOT_FOUND with ``otherwise`` as the provider's word.
     """
-    if not _ID.fullmatch(provider_reference) or not provider_reference.startswith(prefix):
+    if not has_form(provider_reference, prefix):
         raise store.not_found(otherwise)
     return provider_reference

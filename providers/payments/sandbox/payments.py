@@ -22,7 +22,7 @@ from providers.payments.base import (
 )
 from providers.payments.sandbox import store
 from providers.payments.sandbox.cards import BEHAVIOURS, CARDS
-from providers.payments.sandbox.desk import Desk, known_form
+from providers.payments.sandbox.desk import Desk, has_form, known_form
 
 _CREATE: Final = """
 select answer.*
@@ -108,7 +108,7 @@ class Payments(Desk):
         """
         reference = _payment(command.provider_reference)
         card = CARDS.get(command.method)
-        if card is None and not command.method.startswith("sbm_"):
+        if card is None and not has_form(command.method, "sbm_"):
             raise ProviderError(
                 ProviderErrorCode.METHOD_INVALID, ProviderAction.OTHER_METHOD, provider_code="no_such_token"
             )
