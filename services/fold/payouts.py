@@ -217,7 +217,7 @@ def drafts(before: PayoutKnown, after: PayoutKnown) -> Sequence[Draft]:
                 effective_at=after.transferred_at,
             )
         )
-    if before.paid_at is None and before.returned_at is None and _is_paid(after):
+    if before.paid_at is None and _is_paid(after):
         due.append(
             chart.payout_paid(
                 payout=after.id,

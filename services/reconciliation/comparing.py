@@ -172,7 +172,7 @@ async def _ledger(frame: Frame) -> CheckResult:
         difference = Difference(
             DifferenceCode.CHECK_FAILED,
             About(AboutKind.INVARIANT, "all"),
-            "An invariant took longer than an hour, so it is not known to hold. `comptoir ledger verify` takes all "
-            "the time it needs.",
+            "An invariant took longer than an hour, so it is not known to hold. `comptoir ledger verify` takes "
+            "all the time it needs.",
         )
         return CheckResult(Check.LEDGER, (difference,))

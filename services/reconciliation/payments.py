@@ -37,9 +37,9 @@ _PAYMENTS: Final = """
         from payment_events order by payment_id, sequence desc
     )
     select p.id, p.currency, p.gross, p.provider, p.provider_reference, p.status, p.reason, p.sequence,
-        p.provider_state, p.provider_state_at, p.authorized, p.captured, p.decline_code, p.action_url, p.reconciling,
-        p.manual_capture, p.capture_before, p.succeeded_at, p.available_on, p.returns, p.refunded, p.refund_pending,
-        p.returned_net, p.returned_fee, p.returned_tax, p.dispute, posted.amount as posted,
+        p.provider_state, p.provider_state_at, p.authorized, p.captured, p.decline_code, p.action_url,
+        p.reconciling, p.manual_capture, p.capture_before, p.succeeded_at, p.available_on, p.returns, p.refunded,
+        p.refund_pending, p.returned_net, p.returned_fee, p.returned_tax, p.dispute, posted.amount as posted,
         event.sequence as event_sequence, event.status as event_status, event.reason as event_reason,
         coalesce(event.number, 0) as events,
         coalesce(refund.number, 0) + coalesce(dispute.number, 0) as returns_there_are,

@@ -390,26 +390,32 @@ async def test_answer_nobody_finished_is_finished_once(
 # Written off ------------------------------------------------------------------------------------------------
 
 
+async def debts(shop: Shop, control: SandboxControl) -> list[str]:
+    """Return two disputes over all of the payments to a creator who had spent what they earned."""
+    creator = await shop.world.creator(f"debtor_{uuid7().hex[-8:]}")
+    found = []
+    for _ in range(2):
+        tip = await do(shop.supporter, "tipCreate", creatorId=creator, amount=usd("10.00"))
+        payment = shop.world.key(Noun.PAYMENT, str(tip["payment"]["id"]))
+        await do(shop.supporter, "paymentConfirm", paymentId=tip["payment"]["id"], method="tok_success")
+        await settle(shop.world)
+        # As if it was paid out long ago.
+        await shop.world.engine.database.writer.execute(
+            "update payments set matured_at = now() where id = $1", payment
+        )
+        await control.open_dispute(str(payment))
+        await settle(shop.world)
+        dispute = await shop.world.scalar("select id from disputes where payment_id = $1", payment)
+        found.append(encode(Noun.DISPUTE, dispute))
+    return found
+
+
 @pytest_asyncio.fixture(loop_scope="module")
 async def owing(shop: Shop, control: SandboxControl) -> str:
-    """A lost dispute over all of a payment that a creator had spent already."""
-    handle = f"debtor_{uuid7().hex[-8:]}"
-    creator = await shop.world.creator(handle)
-    tip = await do(shop.supporter, "tipCreate", creatorId=creator, amount=usd("10.00"))
-    payment = str(tip["payment"]["id"])
-    await do(shop.supporter, "paymentConfirm", paymentId=payment, method="tok_success")
-    await settle(shop.world)
-    # As if it was paid out long ago.
-    await shop.world.engine.database.writer.execute(
-        "update payments set matured_at = now() where id = $1", shop.world.key(Noun.PAYMENT, payment)
-    )
-    fact = await control.open_dispute(str(shop.world.key(Noun.PAYMENT, payment)))
-    await control.close_dispute(fact.provider_reference, _LOST)
-    await settle(shop.world)
-    dispute = await shop.world.scalar(
-        "select id from disputes where provider_reference = $1", fact.provider_reference
-    )
-    return encode(Noun.DISPUTE, dispute)
+    """A lost dispute for which a creator owes, as they do for another one."""
+    lost, _ = await debts(shop, control)
+    await closed(shop, control, lost, _LOST)
+    return lost
 
 
 async def test_debt_of_a_lost_dispute_is_borne_by_the_platform(shop: Shop, owing: str, operator: Client) -> None:
@@ -444,6 +450,18 @@ async def test_dispute_won_on_appeal_takes_its_write_off_back(
 
     assert await balance(shop, "chargebacks") == borne
     assert (await read(operator, owing))["writtenOff"] == {"amount": "0.00"}
+
+
+async def test_open_dispute_is_not_written_off_though_its_creator_owes(
+    shop: Shop, control: SandboxControl, operator: Client
+) -> None:
+    dispute, _ = await debts(shop, control)
+    owed = await balance(shop, "owed")
+
+    payload = await ask(operator, "disputeWriteOff", disputeId=dispute)
+
+    assert [error["code"] for error in payload["errors"]] == ["NOTHING_TO_WRITE_OFF"]
+    assert await balance(shop, "owed") == owed < 0
 
 
 @pytest.mark.parametrize("state", ["open", "won", "lost and paid"])

@@ -472,8 +472,9 @@ async def _settled_by_nobody(_: Engine, __: Any, ___: Any) -> None:
 
 @pytest.mark.parametrize("effect", ["ANSWER_LOST", "REQUEST_LOST"])
 async def test_refund_whose_answer_is_lost_is_looked_up_and_made_once(
-    shop: Shop, control: SandboxControl, effect: str
+    shop: Shop, provider: Any, control: SandboxControl, monkeypatch: pytest.MonkeyPatch, effect: str
 ) -> None:
+    calls = counted(monkeypatch, provider)
     payment = await paid(shop)
     await control.arm("REFUND", effect)
 
@@ -484,6 +485,8 @@ async def test_refund_whose_answer_is_lost_is_looked_up_and_made_once(
 
     assert await status_of(shop, made["id"]) == "SUCCEEDED"
     assert await shop.world.status(payment) == "PARTIALLY_REFUNDED"
+    assert len(calls) == (1 if effect == "ANSWER_LOST" else 2)
+    assert {call.idempotency_key for call in calls} == {f"refund:{shop.world.key(Noun.REFUND, made['id'])}"}
     count = "select count(*) from sandbox.refund where reference = $1"
     assert await shop.world.scalar(count, shop.world.key(Noun.REFUND, made["id"])) == 1
 

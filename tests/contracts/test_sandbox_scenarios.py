@@ -25,6 +25,7 @@ from providers.payments.base import (
     RefundState,
     SaveMethod,
     Subject,
+    Transfer,
 )
 from providers.payments.sandbox import SandboxControl, SandboxProvider
 from providers.payments.sandbox.cards import CHARGE_AMOUNTS, PAYOUT_AMOUNTS, REFUND_AMOUNTS, face
@@ -345,6 +346,31 @@ async def test_test_countries_are_ready_at_once_or_by_themselves(
         (fact,) = await provider.fetch(Subject.ACCOUNT, opened[country].fact.provider_reference)
         assert fact.ready is ready
     assert await types_of(pool) == ["account.updated"] * 4
+
+
+async def test_second_transfer_waits_for_the_first_before_it_looks_at_the_balance(
+    provider: SandboxProvider, pool: asyncpg.Pool
+) -> None:
+    await charged(provider, 1_000)
+    accounts = [
+        (await provider.onboard(Onboard(f"onboard:{n}", uuid7(), "ZZ", RETURN_URL))).fact.provider_reference
+        for n in range(2)
+    ]
+    there_is = (await provider.balances())["USD"]
+    async with pool.acquire() as other, other.transaction():
+        await other.execute(
+            "select sandbox.transfer_to_account('first', $1, $2, $3, $4, 'USD')",
+            f"sbt_{uuid7().hex}", uuid7(), accounts[0], there_is,
+        )  # fmt: skip
+        second = asyncio.create_task(provider.transfer(Transfer("second", uuid7(), accounts[1], there_is, "USD")))
+        async with asyncio.timeout(10):
+            while not second.done() and not await other.fetchval(
+                "select exists (select from pg_locks where not granted and locktype = 'advisory')"
+            ):
+                await asyncio.sleep(0.01)
+        assert not second.done()
+    assert (await refusal(second)).code is ProviderErrorCode.BALANCE_INSUFFICIENT
+    assert (await provider.balances())["USD"] == 0
 
 
 async def test_account_that_is_revoked_is_not_ready_any_more(
