@@ -21,6 +21,7 @@ from services import (
     methods,
     payout_accounts,
     payout_calls,
+    payout_schedules,
     refunds,
     sweeper,
     webhooks,
@@ -43,6 +44,7 @@ _SWEEPS: Final[Mapping[str, Callable[[Engine], Awaitable[object]]]] = {
     "payout accounts": payout_accounts.sweep,
     "payouts": payout_calls.sweep,
     "payouts on hold": payout_calls.release_holds,
+    "payout schedules": payout_schedules.run_due,
 }
 
 

@@ -45,6 +45,13 @@ _MESSAGES = {
 }
 
 
-def payout_message(status: PayoutStatus) -> str:
-    """Return a sentence for a person about a payout's status."""
-    return _MESSAGES[status]
+_REASON_MESSAGES = {
+    "ACCOUNT_NOT_READY": "The account with the payment provider is not ready. The money is available again.",
+    "PROVIDER_SILENT": "The payment provider did not take the payout. The money is available again.",
+    "TRANSFER_REVERSED": "The transfer was taken back at the provider. The money is available again.",
+}
+
+
+def payout_message(status: PayoutStatus, reason: str | None = None) -> str:
+    """Return a sentence for a person about a payout's status and the reason for it."""
+    return _REASON_MESSAGES.get(reason or "", _MESSAGES[status])

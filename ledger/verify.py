@@ -77,12 +77,14 @@ async def verify(
     *,
     clearing_overdue: timedelta | None = None,
     only: Collection[int] = range(1, 17),
+    timeout_seconds: float | None = None,
 ) -> list[Finding]:
     """Check every invariant in one snapshot and return a finding for each of the sixteen, in order.
 
     An invariant whose subject does not exist yet is ABSENT, never OK. Clearing accounts that are not at zero
     are named in the detail of number 13, which is broken only if one of them has not moved for
-    ``clearing_overdue``. ``only``: the numbers of those to check, and to return.
+    ``clearing_overdue``. ``only``: the numbers of those to check, and to return. ``timeout_seconds``: how long
+    one of them may take, where that is not what the connection allows any statement. Raises ``TimeoutError`` then.
 
     Only reads, on a connection without an open transaction; takes time in proportion to the whole history.
     """
@@ -93,7 +95,7 @@ async def verify(
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         await connection.execute(_SETTINGS)
         checked = [
-            await _check(query, connection, arguments.get(query.number, ()))
+            await _check(query, connection, arguments.get(query.number, ()), timeout_seconds)
             for query in _QUERIES
             if query.number in only
         ]
@@ -103,8 +105,10 @@ async def verify(
     return sorted(checked + absent, key=lambda finding: finding.number)
 
 
-async def _check(query: _Query, connection: Connection, arguments: tuple[Any, ...]) -> Finding:
-    rows = await connection.fetch(query.sql, *arguments)
+async def _check(
+    query: _Query, connection: Connection, arguments: tuple[Any, ...], timeout_seconds: float | None
+) -> Finding:
+    rows = await connection.fetch(query.sql, *arguments, timeout=timeout_seconds)
     details = [row["detail"] for row in rows]
     if query.number == _CLEARING:
         broken = any(row["broken"] for row in rows)

@@ -255,7 +255,7 @@ def payout(row: Any) -> Payout:
         scheduled=row["origin"] == "SCHEDULED",
         status=status,
         status_reason=row["reason"],
-        status_message=payout_message(status),
+        status_message=payout_message(status, row["reason"]),
         status_changed_at=row["updated_at"],
         next_action=_after_payout(status, row["reason"]),
         arrives_at=row["arrives_at"],
@@ -277,6 +277,6 @@ def payout_event(row: Any) -> PayoutEvent:
         sequence=row["sequence"],
         status=status,
         reason=row["reason"],
-        message=payout_message(status),
+        message=payout_message(status, row["reason"]),
         at=row["at"],
     )

@@ -158,7 +158,7 @@ def fold_all(row: Any, known: Known, held: Held, facts: Sequence[ReturnFact], at
 
 
 async def write(changes: Sequence[ReturnsChange], *, on: Connection, at: datetime) -> None:
-    """Write payments' refunds and disputes, what they sum to, and the days they take from."""
+    """Write payments' refunds and disputes, and what they sum to; :func:`add_days` comes later."""
     refunds = [written for change in changes for written in change.refunds]
     if refunds:
         await on.execute(WRITE_REFUNDS, orjson.dumps(refunds, default=str).decode())
@@ -183,10 +183,9 @@ async def write(changes: Sequence[ReturnsChange], *, on: Connection, at: datetim
             column.append(value)
     if changes:
         await on.execute(_WRITE_PAYMENTS, *columns, at)
-    await _add_days(changes, on)
 
 
-async def _add_days(changes: Sequence[ReturnsChange], on: Connection) -> None:
+async def add_days(changes: Sequence[ReturnsChange], *, on: Connection) -> None:
     """Add what left earnings to the days it left on, and take off again what came back."""
     totals: defaultdict[tuple[UUID, str, date, str], int] = defaultdict(int)
     for change in changes:

@@ -192,6 +192,8 @@ async def _settle_payments(
     if returned:
         await returns.write(returned, on=connection, at=at)
     drafts = await _follow(connection, changes, charges, at)
+    if returned:
+        await returns.add_days(returned, on=connection)
     gave_back = tuple(
         GaveBack(by, back.row["creator_id"], back.row["currency"]) for back in returned for by in back.gave_back
     )

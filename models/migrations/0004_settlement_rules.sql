@@ -100,6 +100,7 @@ alter table public.payouts
     add constraint transfer_reference_is_unique unique (provider, transfer_reference),
     add constraint payout_currency_is_declared foreign key (currency) references ledger.asset (code);
 create index payouts_of_creator on public.payouts (creator_id, id);
+create index payouts_on_hold on public.payouts (creator_id) where status = 'ON_HOLD';
 create index payouts_unfinished on public.payouts (created_at) where status not in ('PAID', 'FAILED', 'CANCELED');
 create index payouts_to_advance on public.payouts (calling_until) where calling_until is not null;
 

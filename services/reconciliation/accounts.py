@@ -1,11 +1,9 @@
 """The ledger's own invariants, and what has been in clearing for long."""
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
-from typing import Any, Final, cast
+from typing import Final
 
 import ledger
-from models.database import Connection
 from services.reconciliation.amounts import shown
 from services.reconciliation.codes import DifferenceCode
 from services.reconciliation.differences import About, AboutKind, Difference
@@ -29,26 +27,10 @@ _CLEARING: Final = """
 """
 
 
-class _Patient:
-    """What the invariants need of a connection, with all the time that history takes."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def transaction(self, **options: Any) -> AbstractAsyncContextManager[Any]:
-        return self._connection.transaction(**options)
-
-    async def execute(self, statement: str) -> str:
-        return await self._connection.execute(statement, timeout=PATIENCE_SECONDS)
-
-    async def fetch(self, statement: str, *parameters: Any) -> list[Any]:
-        return await self._connection.fetch(statement, *parameters, timeout=PATIENCE_SECONDS)
-
-
 async def find_broken(frame: Frame) -> AsyncIterator[Difference]:
     """Check the ledger's invariants. Raises ``TimeoutError`` where one takes longer than an hour."""
     async with frame.engine.database.reader.acquire() as connection:
-        findings = await ledger.verify(cast("Connection", _Patient(connection)))
+        findings = await ledger.verify(connection, timeout_seconds=PATIENCE_SECONDS)
     for finding in findings:
         if finding.status is ledger.Status.BROKEN:
             yield Difference(
