@@ -7,9 +7,11 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from providers.payments.sandbox import SandboxControl, SandboxProvider
+from providers.payments.base import ProviderState
+from providers.payments.sandbox import SandboxControl, SandboxProvider, delivery
 from providers.payments.sandbox.cards import WebhookEffect
 
+from .conformance import fetched
 from .receiver import Receiver, receiving
 from .sandboxes import account_with, charged, created, paid_out, refunded
 from .test_sandbox_delivery import UNDELIVERED, _settled, delivering
@@ -172,3 +174,37 @@ async def test_faults_are_taken_by_many_at_once_and_none_waits_in_a_circle(
     fates = await pool.fetch("select fate, count(*) from sandbox.event group by fate order by fate nulls first")
     assert [tuple(row) for row in fates] == [(None, 10), ("LOST", 40)]
     assert (await control.status()).faults_armed == 960
+
+
+async def test_what_is_due_keeps_no_fault_while_it_waits_for_the_next_object(
+    provider: SandboxProvider, control: SandboxControl, pool: asyncpg.Pool
+) -> None:
+    first, second = [await charged(provider, 1250, "tok_processing") for _ in range(2)]
+    await provider.advance_clock(timedelta(minutes=2))
+    await control.arm("EVENT", "LOSE", times=100)
+    async with pool.acquire() as other, other.transaction():
+        await other.execute(
+            "select from sandbox.payment where id = $1 for no key update", second.provider_reference
+        )
+        due = asyncio.create_task(provider.run_due())
+        async with asyncio.timeout(10):
+            while not await pool.fetchval("select exists (select from pg_locks where not granted)"):
+                await asyncio.sleep(0.01)
+        # A command that holds the second payment comes to its events now.
+        assert await other.fetchval("select remaining from sandbox.take_fault('EVENT', null)") == 98
+    assert await due == 2
+    assert (await fetched(provider, first)).state is ProviderState.SUCCEEDED
+
+
+async def test_only_the_first_attempt_of_a_duplicated_event_is_sent_several_times(
+    provider: SandboxProvider, control: SandboxControl, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "_FIRST_RETRY", timedelta(milliseconds=50))
+    await control.arm("EVENT", "DUPLICATE", copies=2, event_type="payment.succeeded")
+    await control.arm("EVENT", "LOSE", event_type="charge.updated")
+    await charged(provider)
+    answers = iter([500, 500, 500, 200, 200, 200])
+    async with receiving(Receiver(lambda _: next(answers))) as receiver, delivering(pool, receiver.url):
+        await receiver.has(4)
+        await _settled(pool, but=1)
+    assert len(receiver.received) == 4

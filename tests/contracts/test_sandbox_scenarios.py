@@ -31,7 +31,7 @@ from providers.payments.sandbox import SandboxControl, SandboxProvider
 from providers.payments.sandbox.cards import CHARGE_AMOUNTS, PAYOUT_AMOUNTS, REFUND_AMOUNTS, face
 
 from .conformance import fetched, refusal
-from .sandboxes import RETURN_URL, account_with, charged, confirmed, created, paid_out, refunded, types_of
+from .sandboxes import RETURN_URL, account_with, charged, confirmed, created, paid_out, refunded, sandbox, types_of
 
 STEP = timedelta(seconds=60)  # the processing time that the tests' sandbox has
 
@@ -430,6 +430,15 @@ async def test_long_leap_of_the_clock_does_all_steps_in_their_order(
     await control.advance(timedelta(days=30))
     assert (await payout_now(provider, payout)).state is PayoutState.FAILED
     assert (await types_of(pool))[-4:] == ["payout.created", "payout.updated", "payout.paid", "payout.failed"]
+
+
+async def test_long_leap_of_the_clock_does_the_earliest_first(
+    provider: SandboxProvider, control: SandboxControl, pool: asyncpg.Pool
+) -> None:
+    slow = await charged(sandbox(pool, processing_time=2 * STEP), 1250, "tok_processing")
+    quick = await charged(provider, 1250, "tok_processing")
+    await control.advance(timedelta(days=1))
+    assert (await fetched(provider, quick)).at < (await fetched(provider, slow)).at
 
 
 async def test_payout_goes_as_control_says_and_stays_so(

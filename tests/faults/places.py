@@ -4,9 +4,11 @@ import functools
 import os
 import signal
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, Final, NoReturn
 
 import ledger
+from app import worker
 from providers.payments.sandbox import SandboxProvider
 from providers.payments.sandbox.delivery import _Sender  # ruff: ignore[import-private-name] - where it dies is its own affair
 from services import charging, maturing, payments, purchases, relay, sweeper, webhooks
@@ -50,6 +52,18 @@ def _after(
             return result
 
         setattr(owner, name, instead)
+
+    return arm
+
+
+def _after_sweep(name: str) -> Callable[[], None]:
+    """Die when one of the worker's sweeps has found something to do and done it."""
+
+    def arm() -> None:
+        # A place for each, as those are held in a mapping and not looked up in their modules.
+        sweeps = SimpleNamespace(step=worker._SWEEPS[name])
+        _after(sweeps, "step", _worked)()
+        worker._SWEEPS = {**worker._SWEEPS, name: sweeps.step}  # type: ignore[misc] # only in a process that is about to die
 
     return arm
 
@@ -124,7 +138,7 @@ WORKER: Final = {
     "sandbox sent its event, not noted": _after(_Sender, "_post"),
     "earning claimed, not posted": _before(maturing, "post"),
     "earning posted, not committed": _after(maturing, "post"),
-    "earning matured and committed": _after(maturing, "mature", _worked),
+    "earning matured and committed": _after_sweep("maturing"),
 }
 SWEEPER: Final = {
     "payment claimed, provider not asked": _before(sweeper, "_look_up"),

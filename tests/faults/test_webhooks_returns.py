@@ -88,9 +88,7 @@ async def test_every_permutation_of_money_going_back_ends_the_same(idle: World, 
     for at_once, chosen in ((False, every), (True, every[::3])):
         paid = await play_returns(idle, flow, len(chosen))
         everything += paid
-        ordered = [
-            [bodies[place] for place in order] for order, (_, _, bodies) in zip(chosen, paid, strict=True)
-        ]
+        ordered = [[bodies[place] for place in order] for order, (_, _, bodies) in zip(chosen, paid, strict=True)]
         await deliver(idle, ordered, at_once=at_once)
 
     assert await inbox_states(idle) == {("DONE", 0)}
