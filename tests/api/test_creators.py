@@ -177,7 +177,7 @@ async def test_tips_of_a_creator_are_filtered_by_status_and_shown_to_them_alone(
             "status": "PENDING",
             "message": "Soon",
             "giverName": "supporter",
-            "payment": None,
+            "payment": {"id": waiting["payment"]["id"]},
         }
     ]
     assert [tip["id"] for tip in either["nodes"]] == [waiting["tip"]["id"], canceled["tip"]["id"]]

@@ -77,7 +77,7 @@ async def test_fault_for_a_person_is_found_and_left_as_it_is(scene: Scene, code:
 async def test_invariant_that_takes_too_long_is_not_taken_for_sound(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def late(*_: object) -> None:
+    async def late(*_: object, **__: object) -> None:
         raise TimeoutError
 
     monkeypatch.setattr(ledger, "verify", late)
