@@ -3,8 +3,8 @@
 Web process, worker and PostgreSQL (durable, with the settings of development) share this machine with the load
 generator. Every answer is checked and everything received is counted: a wrong one ends the run with a sentence
 and without figures. Receipt may cost less than the bare insert it is measured against: what comes in while a
-statement is under way is stored by the next one, together. ``--quick`` takes some 30 seconds and is for tuning. The last line of a run that went well
-is ``RESULT`` and JSON.
+statement is under way is stored by the next one, together. ``--quick`` takes some 30 seconds and is for tuning.
+The last line of a run that went well is ``RESULT`` and JSON.
 """
 
 import argparse

@@ -17,9 +17,9 @@ from ledger import Draft
 from ledger.chart import Split, refund_split
 from models.database import Connection
 from services.fold import (
-    Contradiction,
     Known,
     Position,
+    Premature,
     ReturnFact,
     Returns,
     follow,
@@ -143,7 +143,8 @@ def fold_all(row: Any, known: Known, held: Held, facts: Sequence[ReturnFact], at
     returns, effects = follow(before, Returns(position, tuple(refunds), tuple(disputes)), at)
     refunded, pending, dispute = standing(returns.refunds, returns.disputes)
     if captured and refunded + pending > captured:
-        raise Contradiction("The provider gave more back than it had captured.")
+        # A refund that failed gave its money free for this one, and that has not been told yet.
+        raise Premature("More is told to have gone back than was captured.")
     return ReturnsChange(
         row=row,
         returns=returns,

@@ -32,7 +32,7 @@ from providers.payments.base import (
 )
 from services import earnings, payments, payout_accounts, payouts, purchases, returns
 from services.engine import Engine
-from services.fold import Contradiction, Decided, Known, ReturnFact, Told, Unanswered, fold
+from services.fold import Contradiction, Decided, Known, Premature, ReturnFact, Told, Unanswered, fold
 from services.payments import Change
 from services.posting import GaveBack, post
 from services.returns import ReturnsChange
@@ -49,6 +49,7 @@ _ATTEMPTS: Final = 3
 class Settled:
     """What came of a batch. ``drafts`` are still to be posted, as the last thing the transaction does.
 
+    ``premature`` are those of the contradictions that something still untold may resolve.
     ``unknown`` are payments and payouts nobody here knows, ``contradictions`` those told what cannot be true of
     them; both were left as they were.
     """
@@ -57,6 +58,7 @@ class Settled:
     unknown: frozenset[UUID]
     contradictions: dict[UUID, str]
     gave_back: tuple[GaveBack, ...] = ()
+    premature: frozenset[UUID] = frozenset()
 
 
 def subject_of(fact: Told) -> UUID:
@@ -134,6 +136,7 @@ async def settle_batch(
         settled.unknown | paid_out.unknown | accounts.unknown,
         {**settled.contradictions, **paid_out.contradictions, **accounts.contradictions},
         settled.gave_back,
+        settled.premature,
     )
 
 
@@ -175,12 +178,19 @@ async def _settle_payments(
     charges: list[tuple[Any, ChargeFact]] = []
     returned: list[ReturnsChange] = []
     contradictions: dict[UUID, str] = {}
+    premature: set[UUID] = set()
     for row in rows:
         about = told[row["id"]]
         try:
             change, back = _fold_all(row, about, held.get(row["id"]), at, answered=answered, look_up_at=look_up_at)
         except Contradiction as contradiction:
             contradictions[row["id"]] = str(contradiction)
+            if isinstance(contradiction, Premature):
+                premature.add(row["id"])
+                if row["calling_until"] is None:
+                    # Only the provider knows what is missing: it is asked at once.
+                    times = (row["succeeded_at"], row["available_on"], row["matures_at"])
+                    changes.append(Change(row, Known.of(row), at, *times))
             continue
         if change is not None:
             changes.append(change)
@@ -199,7 +209,11 @@ async def _settle_payments(
     )
     unknown = frozenset(told) - {row["id"] for row in rows}
     return Settled(
-        (*drafts, *(draft for back in returned for draft in back.drafts)), unknown, contradictions, gave_back
+        (*drafts, *(draft for back in returned for draft in back.drafts)),
+        unknown,
+        contradictions,
+        gave_back,
+        frozenset(premature),
     )
 
 

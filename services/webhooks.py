@@ -195,7 +195,7 @@ async def _settle_rows(engine: Engine, transaction: _Settling, rows: Sequence[An
             # Of several events of one payment perhaps only one is wrong.
             doubtful.append(row["id"])
         elif contradiction is not None:
-            put_off.append((row, contradiction, True))
+            put_off.append((row, contradiction, not references & settled.premature))
         elif references & settled.unknown:
             put_off.append((row, "no such payment yet", False))
         else:

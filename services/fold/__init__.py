@@ -3,7 +3,7 @@
 Pure: no clock, no database. A payment with its refunds and disputes is one thing to fold, a payout another.
 """
 
-from services.fold.contradictions import Contradiction
+from services.fold.contradictions import Contradiction, Premature
 from services.fold.disputes import DisputeKnown, fold_dispute
 from services.fold.entries import DisputeEntry, RefundEntry, Taken, standing, take
 from services.fold.payments import Known, fold
@@ -19,6 +19,7 @@ __all__ = [
     "Effects",
     "Known",
     "Position",
+    "Premature",
     "RefundEntry",
     "RefundKnown",
     "ReturnFact",

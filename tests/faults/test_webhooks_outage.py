@@ -14,7 +14,7 @@ from core import ids
 from core.ids import Noun, uuid7
 from providers.payments.base import Refund, RefundReason
 from tests.faults.shop import Customer, audit, everything_told, open_shop, settled
-from tests.faults.webhook_burst import bodies_of_all, charged_at_the_provider
+from tests.faults.webhook_burst import bodies_of_all, charged_at_the_provider, provider_gives_up
 from tests.faults.webhook_delivery import sending, signed, until_waiting
 from tests.support.processes import Deployment
 from tests.support.world import eventually, free_port
@@ -55,7 +55,7 @@ async def test_burst_of_five_thousand_events_is_settled_with_none_lost(deployed:
 
     await eventually(all_done, _SETTLE_SECONDS, lambda: "not everything was settled")
     assert await deployed.scalar("select max(attempts) from inbox_events") == 0
-    await deployed.pool.execute("update sandbox.event set next_attempt_at = null")
+    await provider_gives_up(deployed.pool)
     await everything_told(deployed)
     await audit(deployed, [ids.encode(Noun.PAYMENT, key) for key in keys])
     assert not web.has_ended()
@@ -87,7 +87,7 @@ async def test_database_that_goes_away_while_webhooks_are_being_stored_stores_no
     deployed.worker(deliver_to=free_port())
     payments = [ids.encode(Noun.PAYMENT, key) for key in keys]
     await settled(deployed, *payments)
-    await deployed.pool.execute("update sandbox.event set next_attempt_at = null")
+    await provider_gives_up(deployed.pool)
     await everything_told(deployed)
     await audit(deployed, payments)
     assert await deployed.count("inbox_events") == len(bodies)
@@ -137,7 +137,7 @@ async def test_database_that_goes_away_while_events_are_being_settled_leaves_not
 
     payments = [ids.encode(Noun.PAYMENT, key) for key in (*first, *keys)]
     await settled(deployed, *payments)
-    await deployed.pool.execute("update sandbox.event set next_attempt_at = null")
+    await provider_gives_up(deployed.pool)
     await everything_told(deployed)
     await audit(deployed, payments)
     assert await deployed.scalar("select count(*) from inbox_events where state <> 'DONE'") == 0
@@ -174,7 +174,7 @@ async def test_endpoint_that_was_silent_for_three_days_is_healed_by_looking_up_a
 
     await deployed.pool.execute("select sandbox.advance_clock($1::interval)", timedelta(days=3))
     # By then the provider has given up.
-    await deployed.pool.execute("update sandbox.event set next_attempt_at = null")
+    await provider_gives_up(deployed.pool)
     await eventually(lambda: _matured(deployed), 30)
 
     # Looked up, every payment is settled and charged, and its earning has matured.

@@ -1,6 +1,7 @@
 """Thousands of payments charged at the provider, of which our side has heard nothing yet."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any, Final
 from uuid import UUID
 
@@ -37,6 +38,10 @@ _ADD: Final = """
         select id, 2, 'PENDING', now(), creator_id, false from made
     )
     insert into tips (id, payment_id, creator_id, created_at) select gen_random_uuid(), id, creator_id, now() from made
+"""
+_GIVE_UP: Final = """
+    update sandbox.event set next_attempt_at = null, queued_at = queued_at - interval '4 days'
+    where delivered_at is null
 """
 
 
@@ -76,3 +81,13 @@ async def bodies_of_all(pool: "asyncpg.Pool[asyncpg.Record]") -> list[str]:
     """Return the bodies of everything the sandbox has to tell, the oldest first."""
     rows = await pool.fetch("select body::text as body from sandbox.event order by created_at, id")
     return [row["body"] for row in rows]
+
+
+async def provider_gives_up(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    """Have the sandbox give up what it could not deliver: those attempts, too, that fail only now."""
+    done = False
+    while not done:
+        # The worker notes its attempts meanwhile, in an order of its own.
+        with suppress(asyncpg.DeadlockDetectedError):
+            await pool.execute(_GIVE_UP)
+            done = True

@@ -60,7 +60,7 @@ class AtTheProvider:
 class ReturnFlow:
     """Steps after which so much of a payment is gone for good, the events that tell it, and the groups it posts.
 
-    ``gone`` and ``dispute_fee`` are in cents.
+    ``gone`` and ``dispute_fee`` are in cents. ``waits``: some orders tell at first what cannot be true yet.
     """
 
     steps: Callable[[AtTheProvider], Awaitable[None]]
@@ -69,6 +69,7 @@ class ReturnFlow:
     gone: int
     groups: int
     dispute_fee: int = 0
+    waits: bool = False
 
 
 async def _refunded(payment: AtTheProvider) -> None:
@@ -151,6 +152,7 @@ RETURN_FLOWS: Final = {
         "REFUNDED",
         GROSS,
         8,
+        waits=True,
     ),
     "disputed": ReturnFlow(_disputed, _OPENED, "DISPUTED", GROSS, 3, 1_500),
     "dispute lost": ReturnFlow(_dispute_lost, _ANSWERED, "CHARGED_BACK", GROSS, 3, 1_500),

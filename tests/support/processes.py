@@ -255,11 +255,17 @@ class Deployment(World):
 
     async def hours_pass(self) -> None:
         """Let whatever waits for a later moment be due now: calls to look up, webhooks to send or settle again."""
-        await self.pool.execute("update payments set calling_until = now() where calling_until is not null")
-        await self.pool.execute("update inbox_events set due_at = now() where state = 'PENDING'")
-        await self.pool.execute(
-            "update sandbox.event set next_attempt_at = now() where next_attempt_at is not null"
-        )
+        for statement in (
+            "update payments set calling_until = now() where calling_until is not null",
+            "update inbox_events set due_at = now() where state = 'PENDING'",
+            "update sandbox.event set next_attempt_at = now() where next_attempt_at is not null",
+        ):
+            done = False
+            while not done:
+                # The processes write the same rows meanwhile, in an order of their own.
+                with suppress(asyncpg.DeadlockDetectedError):
+                    await self.pool.execute(statement)
+                    done = True
 
     @property
     def report(self) -> str:
