@@ -34,13 +34,16 @@ _BEGIN_CALL: Final = """
 """
 # A repeat goes on with a call whose caller is gone, or that left no trace at the provider; one repeat at once.
 _RESUME_CALL: Final = """
-    update payments set calling_until = $3, updated_at = $4
+    update payments set calling_until = $3, updated_at = $4, canceling = $7,
+        capturing = case when $6 then least(coalesce($8, authorized), authorized) else 0 end
     where id = $1 and attempt_id = $2 and status = any($5::text[])
-        and (calling_until is null or calling_until <= $4)
+        and (calling_until is null or calling_until <= $4
+            or status = 'AUTHORIZED' and capturing = 0 and not canceling)
     returning *
 """
 _END_CALL: Final = """
-    update payments set calling_until = $3, capturing = 0, canceling = false where id = $1 and attempt_id = $2
+    update payments set calling_until = $3, capturing = 0, canceling = false
+    where id = $1 and attempt_id = $2 and provider_state is distinct from 'SUCCEEDED'
 """
 _CONFIRMABLE: Final = (PaymentStatus.PENDING, PaymentStatus.FAILED, PaymentStatus.REQUIRES_ACTION)
 _CANCELABLE: Final = (*_CONFIRMABLE, PaymentStatus.AUTHORIZED)
@@ -182,6 +185,7 @@ async def capture(engine: Engine, viewer: Viewer, command: Capture) -> Answer:
         resumable=_CAPTURABLE,
         lock=_lock_paid,
         capturing=partial(_captured_amount, engine, command.amount),
+        amount=command.amount,
     )
     if row is None:
         return Answer(await read(engine, command.payment_id), replayed=True)
@@ -260,7 +264,8 @@ async def _take_call(
     *,
     resumable: Sequence[PaymentStatus],
     lock: "Callable[[Transaction, Viewer, UUID], Awaitable[Any]] | None" = None,
-    capturing: Callable[[Any], int] = lambda _: 0,
+    capturing: Callable[[Any], int] | None = None,
+    amount: Money | None = None,
     canceling: bool = False,
 ) -> tuple[Any, UUID, bool]:
     """Begin a request's call, or take it over from a caller who is gone.
@@ -272,13 +277,25 @@ async def _take_call(
     async def begin(transaction: Transaction) -> dict[str, UUID]:
         row = await (lock or _lock_own)(transaction, viewer, payment_id)
         _ensure_may(row, *may)
-        amount = capturing(row)
-        begun.append(await _begin_call(engine, transaction, row, amount, canceling=canceling))
+        captured = 0 if capturing is None else capturing(row)
+        begun.append(await _begin_call(engine, transaction, row, captured, canceling=canceling))
         return {"payment": payment_id, "attempt": begun[0]["attempt_id"]}
 
     outcome = await once(engine, request, begin)
     attempt_id = outcome.ids["attempt"]
-    row = begun[0] if begun else await _resume_call(engine, payment_id, attempt_id, resumable)
+    row = (
+        begun[0]
+        if begun
+        else await _resume_call(
+            engine,
+            payment_id,
+            attempt_id,
+            resumable,
+            capturing=capturing is not None,
+            amount=amount,
+            canceling=canceling,
+        )
+    )
     return row, attempt_id, outcome.replayed
 
 
@@ -339,12 +356,27 @@ async def _begin_call(
 
 
 async def _resume_call(
-    engine: Engine, payment_id: UUID, attempt_id: UUID, statuses: Sequence[PaymentStatus]
+    engine: Engine,
+    payment_id: UUID,
+    attempt_id: UUID,
+    statuses: Sequence[PaymentStatus],
+    *,
+    capturing: bool,
+    amount: Money | None,
+    canceling: bool,
 ) -> Any:
     """Take over a call whose caller is gone; None if somebody is calling, or if it has left its mark."""
     at = now()
     return await engine.database.writer.fetchrow(
-        _RESUME_CALL, payment_id, attempt_id, _until(engine, at), at, [status.value for status in statuses]
+        _RESUME_CALL,
+        payment_id,
+        attempt_id,
+        _until(engine, at),
+        at,
+        [status.value for status in statuses],
+        capturing,
+        canceling,
+        None if amount is None else amount.minor,
     )
 
 
@@ -392,10 +424,14 @@ def look_up_at(engine: Engine, fact: base.PaymentFact) -> datetime | None:
     return None
 
 
-async def settle_looked_up(engine: Engine, facts: Sequence[base.Fact]) -> None:
-    """Settle what a look-up of a payment brought: its own fact, and those of what belongs to it."""
+async def settle_looked_up(engine: Engine, facts: Sequence[base.Fact], claim: datetime | None = None) -> None:
+    """Settle what a look-up of a payment brought: its own fact, and those of what belongs to it.
+
+    ``claim`` is until when it was claimed for that.
+    """
     own = next((fact for fact in facts if isinstance(fact, base.PaymentFact)), None)
-    await engine.settle(engine, facts, look_up_at=None if own is None else look_up_at(engine, own))
+    again_at = None if own is None else look_up_at(engine, own)
+    await engine.settle(engine, facts, look_up_at=again_at, claim=claim)
 
 
 async def _refused_by_provider(engine: Engine, row: Any, error: base.ProviderError) -> Refused | None:
@@ -407,6 +443,13 @@ async def _refused_by_provider(engine: Engine, row: Any, error: base.ProviderErr
     else:
         # Where the same key may be sent again the call stays open, so that a replay goes on with it.
         again = error.action in {base.ProviderAction.SAME_KEY, base.ProviderAction.LATER}
+        # Where it was to be looked up one day, or has moved on at the provider, it is looked up now: nothing
+        # else would ever say so if its events are lost.
+        again = (
+            again
+            or error.code in {base.ProviderErrorCode.STATE_CONFLICT, base.ProviderErrorCode.EXPIRED}
+            or row["status"] in {PaymentStatus.REQUIRES_ACTION, PaymentStatus.AUTHORIZED}
+        )
         await engine.database.writer.execute(_END_CALL, row["id"], row["attempt_id"], now() if again else None)
     if error.code is base.ProviderErrorCode.EXPIRED:
         return _capture_expired()

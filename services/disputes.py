@@ -60,7 +60,7 @@ _LOCK: Final = "select * from disputes where id = $1 for no key update"
 # When it was asked to be submitted is written down at once: what goes on with it has to know.
 _BEGIN: Final = """
     update disputes set attempt_id = $2, evidence = coalesce(evidence, '{}'::jsonb) || $3::jsonb,
-        evidence_submitted_at = $4, calling_until = $5, updated_at = $6
+        evidence_submitted_at = coalesce($4, evidence_submitted_at), calling_until = $5, updated_at = $6
     where id = $1
 """
 _TAKE_OVER: Final = """

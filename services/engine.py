@@ -22,7 +22,12 @@ class Settle(Protocol):
     """Fold what the provider answered into the objects it speaks of; see ``services.settlement``."""
 
     def __call__(
-        self, engine: "Engine", facts: Sequence[Told], *, look_up_at: datetime | None = None
+        self,
+        engine: "Engine",
+        facts: Sequence[Told],
+        *,
+        look_up_at: datetime | None = None,
+        claim: datetime | None = None,
     ) -> Awaitable[None]: ...
 
 

@@ -47,7 +47,11 @@ _CLAIMED: Final = """
         exists (
             select from disputes d
             where d.creator_id = p.creator_id and d.status in ('NEEDS_RESPONSE', 'UNDER_REVIEW')
-        ) as is_disputed
+        ) as is_disputed,
+        exists (
+            select from ledger.account a
+            where a.code = 'creator:' || p.creator_id || ':owed:' || p.currency and a.posted < 0
+        ) as is_indebted
 """
 _CLAIM: Final = f"""
     with due as (
@@ -150,9 +154,7 @@ async def _step(engine: Engine, row: Any) -> None:
 
 async def _do(engine: Engine, row: Any) -> None:
     known = PayoutKnown.of(row)
-    if known.step is PayoutStep.TRANSFER and row["attempts"] == 1 and row["is_disputed"]:
-        await engine.database.writer.execute(_HOLD, row["id"], row["calling_until"], now(), DISPUTE_OPEN)
-    elif known.step is PayoutStep.TRANSFER:
+    if known.step is PayoutStep.TRANSFER:
         await _transfer(engine, row)
     elif known.step is PayoutStep.PAYOUT:
         await _pay_out(engine, row, known)
@@ -164,6 +166,14 @@ async def _do(engine: Engine, row: Any) -> None:
 
 async def _transfer(engine: Engine, row: Any) -> None:
     if await _found(engine, row, Subject.TRANSFER):
+        return
+    if row["is_disputed"] and not row["reconciling"]:
+        # Nothing of it has left: what holds a first call holds a later one.
+        await engine.database.writer.execute(_HOLD, row["id"], row["calling_until"], now(), DISPUTE_OPEN)
+        return
+    if row["is_indebted"] and not row["reconciling"]:
+        # What a lost dispute or a refund took was set aside for this payout already: the debt comes first.
+        await end_here(engine, row["id"], PayoutStep.TRANSFER, "CREATOR_OWES")
         return
     call = Transfer(
         idempotency_key=f"transfer:{row['id']}",

@@ -191,12 +191,12 @@ async def _is_first(connection: Connection, row: Any, at: datetime) -> bool:
 
 
 async def _available(connection: Connection, row: Any) -> int:
-    spec = chart.creator(AccountKind.AVAILABLE, row["currency"], row["creator_id"])
-    ids = await ledger.find([spec], on=connection)
-    if spec not in ids:
-        return 0
-    found = await ledger.balance(ids[spec], on=connection)
-    return 0 if found is None else found.available
+    kinds = (AccountKind.AVAILABLE, AccountKind.OWED)
+    specs = [chart.creator(kind, row["currency"], row["creator_id"]) for kind in kinds]
+    ids = await ledger.find(specs, on=connection)
+    balances = await ledger.balances(list(ids.values()), on=connection)
+    available, owed = (balances[ids[spec]].posted if spec in ids else 0 for spec in specs)
+    return max(available + min(owed, 0), 0)
 
 
 async def by_id(engine: Engine, ids: Sequence[UUID]) -> list[Any]:

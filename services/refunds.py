@@ -189,9 +189,14 @@ def _refundable(engine: Engine, payment: Any, amount: Money | None) -> int:
     """Return how much of a locked payment goes back, in minor units."""
     if payment["status"] not in CAPTURED_STATUSES or not payment["captured"]:
         raise _not_refundable(f"This payment is {payment['status']}: nothing was captured that could go back.")
-    if payment["dispute"] is not None:
+    if payment["dispute"] == "OPEN":
         raise _not_refundable("The payer's bank has taken this payment back. Answer the dispute instead.")
-    left = int(payment["captured"] - payment["refunded"] - payment["refund_pending"])
+    captured = int(payment["captured"])
+    left = captured - int(payment["refunded"] + payment["refund_pending"])
+    # What a dispute took is not there to be refunded until it has come back, also once the dispute is won.
+    left = min(left, returns.position_of(payment, captured).left)
+    if payment["dispute"] is not None and not left:
+        raise _not_refundable("The payer's bank has taken this payment back for good.")
     asked = left if amount is None else amount.minor
     if amount is not None and amount.currency.code != payment["currency"]:
         raise Refused(
@@ -262,6 +267,9 @@ async def _refused_by_provider(engine: Engine, row: Any, error: base.ProviderErr
             await _postpone(engine, row)
     elif error.action in _AGAIN:
         # It was not taken, but it will be: the refund stands, and the sweeper asks again under the same key.
+        await _postpone(engine, row)
+    elif row["reconciling"]:
+        # This says nothing of the call before, of which nobody knows whether it was taken.
         await _postpone(engine, row)
     elif not isinstance(error.fact, base.RefundFact):
         await _end(engine, row, RefundStatus.FAILED, error.code.value)

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import orjson
 
+from core.disputes import DisputeStatus
 from core.refunds import RefundReason
 from ledger import Draft
 from ledger.chart import Split, refund_split
@@ -85,13 +86,18 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class ReturnsChange:
-    """What becomes of a payment's refunds and disputes. ``gave_back`` are those that gave money back."""
+    """What becomes of a payment's refunds and disputes. ``gave_back`` are those that gave money back.
+
+    ``undecided_since`` is when last something was told of a dispute that is open, or that was won and whose money
+    has not come back.
+    """
 
     row: Any
     returns: Returns
     refunded: int
     refund_pending: int
     dispute: str | None
+    undecided_since: datetime | None
     drafts: tuple[Draft, ...]
     gave_back: tuple[UUID, ...]
     refunds: tuple[dict[str, Any], ...]
@@ -151,10 +157,22 @@ def fold_all(row: Any, known: Known, held: Held, facts: Sequence[ReturnFact], at
         refunded=refunded if captured else 0,
         refund_pending=pending if captured else 0,
         dispute=dispute,
+        undecided_since=_undecided_since(returns),
         drafts=tuple(effects.drafts),
         gave_back=tuple(effects.gave_back),
         refunds=changed_refunds(row, held.refund_rows, before, returns.refunds, at),
         disputes=changed_disputes(row, held.dispute_rows, returns.disputes, at),
+    )
+
+
+def _undecided_since(returns: Returns) -> datetime | None:
+    return max(
+        (
+            entry.known.at
+            for entry in returns.disputes
+            if entry.known.is_open or (entry.known.status is DisputeStatus.WON and entry.returned_at is None)
+        ),
+        default=None,
     )
 
 

@@ -42,6 +42,7 @@ _LOOK_UP_AFTER: Final = timedelta(minutes=1)
 
 
 _RAREST_LOOK_UP: Final = timedelta(days=1)
+_DISPUTE_LOOK_UP: Final = timedelta(hours=1)
 _ATTEMPTS: Final = 3
 
 
@@ -68,22 +69,27 @@ def subject_of(fact: Told) -> UUID:
     return fact.reference
 
 
-async def settle(engine: Engine, facts: Sequence[Told], *, look_up_at: datetime | None = None) -> None:
+async def settle(
+    engine: Engine, facts: Sequence[Told], *, look_up_at: datetime | None = None, claim: datetime | None = None
+) -> None:
     """Settle what a provider answered, in a transaction of its own.
 
-    It ends the call that was under way: ``look_up_at`` is when the sweeper asks again, None is never. Raises
+    It ends the call that was under way: ``look_up_at`` is when the sweeper asks again, None is never. ``claim``
+    is until when whoever asked had claimed the payment: if somebody has begun a call since, that goes on. Raises
     ``Contradiction`` and ``LedgerRefusedError``; then nothing was written.
     """
     for _ in range(_ATTEMPTS - 1):
         # What gives money back posts in more than one call, and so takes accounts in more than one order.
         with suppress(asyncpg.DeadlockDetectedError):
-            return await _settle(engine, facts, look_up_at)
-    return await _settle(engine, facts, look_up_at)
+            return await _settle(engine, facts, look_up_at, claim)
+    return await _settle(engine, facts, look_up_at, claim)
 
 
-async def _settle(engine: Engine, facts: Sequence[Told], look_up_at: datetime | None) -> None:
+async def _settle(
+    engine: Engine, facts: Sequence[Told], look_up_at: datetime | None, claim: datetime | None
+) -> None:
     async with engine.database.transaction() as transaction:
-        settled = await settle_batch(transaction, facts, answered=True, look_up_at=look_up_at)
+        settled = await settle_batch(transaction, facts, answered=True, look_up_at=look_up_at, claim=claim)
         if settled.contradictions:
             raise Contradiction(next(iter(settled.contradictions.values())))
         await post(engine, transaction.connection, settled.drafts, settled.gave_back)
@@ -114,18 +120,19 @@ async def settle_batch(
     *,
     answered: bool = False,
     look_up_at: datetime | None = None,
+    claim: datetime | None = None,
 ) -> Settled:
     """Settle the facts of any number of objects in the caller's transaction, in a fixed number of statements.
 
     All but the ledger: the caller writes its own rows and then posts the drafts. ``answered``: the facts answer
-    a question of ours, so that a call under way, or a search, has ended.
+    a question of ours, so that a call under way, or a search, has ended; see :func:`settle` for the rest.
     """
     sorted_facts = _Sorted()
     for fact in facts:
         sorted_facts.add(fact)
     at = now()
     settled = await _settle_payments(
-        transaction, sorted_facts.of_payments, at, answered=answered, look_up_at=look_up_at
+        transaction, sorted_facts.of_payments, at, answered=answered, look_up_at=look_up_at, claim=claim
     )
     if not sorted_facts.of_payouts and not sorted_facts.of_accounts:
         return settled
@@ -167,6 +174,7 @@ async def _settle_payments(
     *,
     answered: bool,
     look_up_at: datetime | None,
+    claim: datetime | None,
 ) -> Settled:
     if not told:
         return Settled((), frozenset(), {})
@@ -181,8 +189,9 @@ async def _settle_payments(
     premature: set[UUID] = set()
     for row in rows:
         about = told[row["id"]]
+        still = answered and claim in {None, row["calling_until"]}
         try:
-            change, back = _fold_all(row, about, held.get(row["id"]), at, answered=answered, look_up_at=look_up_at)
+            change, back = _fold_all(row, about, held.get(row["id"]), at, answered=still, look_up_at=look_up_at)
         except Contradiction as contradiction:
             contradictions[row["id"]] = str(contradiction)
             if isinstance(contradiction, Premature):
@@ -242,13 +251,22 @@ def _fold_all(
     if answered and own:
         known = replace(known, reconciling=False)
     back = None
+    undecided_since = None
     if held is not None:
         back = returns.fold_all(row, known, held, of_returns, at)
         known = replace(known, refunded=back.refunded, dispute=back.dispute)
+        undecided_since = back.undecided_since
         if not back.refunds and not back.disputes:
             back = None
     change = _change(
-        row, known, available_on, at, tied=tied, answered=answered and bool(own), look_up_at=look_up_at
+        row,
+        known,
+        available_on,
+        at,
+        tied=tied,
+        answered=answered and bool(own),
+        look_up_at=look_up_at,
+        undecided_since=undecided_since,
     )
     if (
         of_returns
@@ -285,6 +303,7 @@ def _change(
     tied: bool,
     answered: bool,
     look_up_at: datetime | None,
+    undecided_since: datetime | None,
 ) -> Change | None:
     """Return what a payment becomes with what is known of it now, or None when it stays as it is."""
     before = Known.of(row)
@@ -312,6 +331,10 @@ def _change(
     if calling_until is None and known.state is ProviderState.AUTHORIZED and known.capture_before is not None:
         # Nobody has to tell that a reservation has lapsed.
         calling_until = max(known.capture_before, at) + _LOOK_UP_AFTER
+    if calling_until is None and undecided_since is not None:
+        # The end of a dispute may be lost as well, and a creator's payouts wait for it.
+        patience = min(max(_DISPUTE_LOOK_UP, (at - undecided_since) / 2), _RAREST_LOOK_UP)
+        calling_until = at + patience
     matures_at = row["matures_at"]
     if matures_at is None and succeeded_at is not None and available_on is not None:
         delay = timedelta(seconds=row["maturity_delay_seconds"])

@@ -16,11 +16,13 @@ from models.database import DATABASE_ERRORS
 from providers.payments.base import ProviderError, Subject
 from services import charging, payments
 from services.engine import Engine
+from services.fold import Contradiction
 from services.settlement import abandon
 
 # Providers may forget an idempotency key after a day; then the same call would no longer be the same.
 _RESEND_WITHIN: Final = timedelta(hours=23)
 _RETRY_AFTER: Final = timedelta(seconds=10)
+_PUT_OFF_BY: Final = timedelta(hours=1)
 _BATCH: Final = 100
 
 _CLAIM: Final = """
@@ -39,6 +41,7 @@ _EXPIRED: Final = """
     )
     returning *
 """
+_PUT_OFF: Final = "update payments set calling_until = $3 where id = $1 and calling_until = $2"
 
 log = structlog.get_logger(__name__)
 
@@ -71,6 +74,10 @@ async def _each(engine: Engine, rows: Sequence[Any], step: Callable[[Engine, Any
             log.warning("provider could not be asked", payment=str(row["id"]), code=error.code.value)
         except DATABASE_ERRORS:
             raise
+        except Contradiction as contradiction:
+            # Asking again soon will not change it; somebody has to look at it.
+            log.error("provider contradicts itself", payment=str(row["id"]), error=str(contradiction))
+            await engine.database.writer.execute(_PUT_OFF, row["id"], row["calling_until"], now() + _PUT_OFF_BY)
         except Exception:
             # Whatever is wrong with one payment, the others wait behind it.
             log.exception("payment could not be looked up", payment=str(row["id"]))
@@ -83,7 +90,7 @@ async def _look_up(engine: Engine, row: Any) -> None:
         facts = await engine.provider.fetch(Subject.PAYMENT, row["provider_reference"])
     if facts:
         # Nothing happened and the payer may try again, or it goes on, or this is how it ended.
-        await charging.settle_looked_up(engine, facts)
+        await charging.settle_looked_up(engine, facts, row["calling_until"])
         return
     if row["provider_reference"] is None and now() - row["created_at"] < _RESEND_WITHIN:
         await payments.start_again(engine, row)

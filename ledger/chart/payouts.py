@@ -7,7 +7,7 @@ group of its own, because each is a call or an event of its own, and what follow
 from datetime import datetime
 from uuid import UUID
 
-from ledger.chart.drafts import Draft, Line
+from ledger.chart.drafts import Draft, Line, RecoveryLine
 from ledger.chart.specs import AccountKind, creator, with_provider
 from ledger.chart.transactions import BalanceTransaction
 
@@ -22,12 +22,15 @@ def payout_asked(
 ) -> Draft:
     """Return the group of a payout asked for, posted before the provider is called.
 
-    ``amount`` is in the asset's smallest unit. Posting it is refused when that much is not available.
+    ``amount`` is in the asset's smallest unit. What the creator owes is paid first, and posting it is refused when
+    that leaves less than ``amount`` available.
     """
+    available = creator(AccountKind.AVAILABLE, asset, creator_id)
     return Draft.of(
         f"payout:{payout}",
+        RecoveryLine(available, creator(AccountKind.OWED, asset, creator_id), "payout.recovery", payout),
         Line(
-            creator(AccountKind.AVAILABLE, asset, creator_id),
+            available,
             creator(AccountKind.PAYOUT, asset, creator_id),
             amount,
             "payout.asked",

@@ -95,6 +95,9 @@ def _follow_refund(
 ) -> tuple[Position, RefundEntry]:
     known = entry.known
     if position.captured is not None and known.state is not None:
+        if entry.returned_at is not None and entry.accepted_at is None:
+            # Ended here before its provider spoke of it: what it had given back is set aside anew.
+            entry = replace(entry, taken=None, returned_at=None)
         taken = entry.taken
         if taken is None:
             position, taken = set_aside(position, known.amount)

@@ -141,20 +141,24 @@ async def test_of_ten_thousand_signatures_in_one_header_only_the_first_are_looke
     played = await one_paid(idle)
     body, charge = played.bodies
     secret = idle.settings.webhook_secrets[0]
-    right = signed(body, secret)["webhook-signature"]
+    headers = signed(body, secret)
+    right, moment = headers["webhook-signature"], headers["webhook-timestamp"]
     wrong = signed(told_again(body), secret)["webhook-signature"]
     before = await written(idle)
 
     async with sending(idle) as sender:
         last = " ".join([wrong] * (_SIGNATURES - 1) + [right])
-        assert await sender.send(body, webhook_signature=last) == 400
-        assert await sender.send(body, webhook_signature=" ".join([wrong] * _SIGNATURES)) == 400
+        assert await sender.send(body, webhook_signature=last, webhook_timestamp=moment) == 400
+        assert (
+            await sender.send(body, webhook_signature=" ".join([wrong] * _SIGNATURES), webhook_timestamp=moment)
+            == 400
+        )
         await process_all(idle)
         assert await written(idle) == before
         assert await idle.count("inbox_events") == 0
 
         first = " ".join([right] + [wrong] * (_SIGNATURES - 1))
-        assert await sender.send(body, webhook_signature=first) == 200
+        assert await sender.send(body, webhook_signature=first, webhook_timestamp=moment) == 200
         await sender.send_all([charge])
 
     await assert_settled(idle, played)

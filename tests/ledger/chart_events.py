@@ -170,7 +170,11 @@ EVENTS: list[tuple[Draft, str, list[str]]] = [
         f"dispute:{EVENT}:written_off",
         ["chargebacks → owed 425"],
     ),
-    (chart.payout_asked(**PAYOUT, creator_id=CREATOR), f"payout:{EVENT}", ["available → payout 700"]),
+    (
+        chart.payout_asked(**PAYOUT, creator_id=CREATOR),
+        f"payout:{EVENT}",
+        ["available → owed debt", "available → payout 700"],
+    ),
     (
         chart.payout_transferred(**PAYOUT, provider="sandbox", balance_transaction="txn_5"),
         "transfer:sandbox:txn_5",
