@@ -17,13 +17,15 @@ _STATEMENT_SECONDS: Final = 5
 
 # Times are those of the business ($1), but the queue's, which are PostgreSQL's.
 _READ: Final = """
-    select 'inbox_events' as name, lower(state) as label, count(*)::float8 as value
-    from inbox_events where state <> 'DONE' group by state
+    select 'inbox_events' as name, 'pending' as label, count(*)::float8 as value
+    from inbox_events where state = 'PENDING'
     union all
-    select 'dead_letters', null, count(*) from inbox_events where state <> 'DONE' and state = 'DEAD'
+    select v.name, v.label, d.number
+    from (select count(*)::float8 as number from inbox_events where state = 'DEAD') d,
+        (values ('inbox_events', 'dead'), ('dead_letters', null)) as v (name, label)
     union all
     select 'inbox_oldest_seconds', null, extract(epoch from $1 - min(received_at))
-    from inbox_events where state <> 'DONE' and state = 'PENDING'
+    from inbox_events where state = 'PENDING'
     union all
     select 'outbox_waiting_events', null, count(*) from outbox_events where position is null
     union all

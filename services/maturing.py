@@ -11,8 +11,8 @@ import ledger
 from core.clock import now
 from ledger import AccountKind, Draft, chart
 from models.database import Connection
-from services import returns
 from services.engine import Engine
+from services.payments import captured_split
 from services.posting import LedgerRefusedError, post
 
 BATCH: Final = 500
@@ -138,8 +138,7 @@ async def _release(engine: Engine, payment_ids: Sequence[UUID], at: datetime) ->
 
 def _left(row: Any) -> int:
     """Return what is left of a payment's net, in minor units: captured, and not gone back."""
-    split = returns.captured_split(row, int(row["captured"]))
-    return 0 if split is None else split.net - int(row["returned_net"])
+    return captured_split(row, int(row["captured"])).net - int(row["returned_net"])
 
 
 async def _indebted(rows: Sequence[Any], connection: Connection) -> set[tuple[UUID, str]]:

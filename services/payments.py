@@ -127,8 +127,8 @@ class Change:
     @property
     def succeeded(self) -> bool:
         """Whether the payment is captured with this change."""
-        captured = self.known.own_status is PaymentStatus.SUCCEEDED
-        return captured and Known.of(self.row).own_status is not PaymentStatus.SUCCEEDED
+        captured = base.ProviderState.SUCCEEDED
+        return self.known.state is captured and self.row["provider_state"] != captured
 
     @property
     def canceled(self) -> bool:
@@ -138,8 +138,13 @@ class Change:
     @property
     def captured_split(self) -> Split:
         """How what is captured divides."""
-        whole = Split(int(self.row["net"]), int(self.row["fee"]), int(self.row["tax"]))
-        return refund_split(whole, self.known.captured)
+        return captured_split(self.row, self.known.captured)
+
+
+def captured_split(row: Any, captured: int) -> Split:
+    """Return how what was captured of a payment divides: in full as it was fixed, in part by the same shares."""
+    whole = Split(int(row["net"]), int(row["fee"]), int(row["tax"]))
+    return whole if captured == whole.gross else refund_split(whole, captured)
 
 
 async def write_changes(changes: Sequence[Change], *, on: Connection, at: datetime) -> None:

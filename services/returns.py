@@ -15,7 +15,7 @@ import orjson
 from core.disputes import DisputeStatus
 from core.refunds import RefundReason
 from ledger import Draft
-from ledger.chart import Split, refund_split
+from ledger.chart import Split
 from models.database import Connection
 from services.fold import (
     Known,
@@ -28,6 +28,7 @@ from services.fold import (
     standing,
     take,
 )
+from services.payments import captured_split
 from services.return_rows import (
     WRITE_DISPUTES,
     WRITE_REFUNDS,
@@ -114,12 +115,6 @@ async def load(payment_ids: Sequence[UUID], *, on: Connection) -> dict[UUID, Hel
     return held
 
 
-def captured_split(row: Any, captured: int) -> Split | None:
-    """Return how what was captured of a payment divides; None as long as nothing was."""
-    whole = Split(int(row["net"]), int(row["fee"]), int(row["tax"]))
-    return refund_split(whole, captured) if captured else None
-
-
 def position_of(row: Any, captured: int) -> Position:
     """Return a payment's money as its row has it, with so much captured."""
     return Position(
@@ -127,7 +122,7 @@ def position_of(row: Any, captured: int) -> Position:
         creator_id=row["creator_id"],
         provider=row["provider"],
         asset=row["currency"],
-        captured=captured_split(row, captured),
+        captured=captured_split(row, captured) if captured else None,
         returned=Split(int(row["returned_net"]), int(row["returned_fee"]), int(row["returned_tax"])),
         matured=row["matured_at"] is not None,
         reserve=int(row["reserve"]),

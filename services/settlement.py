@@ -373,12 +373,12 @@ async def _follow(
             creator_id=change.row["creator_id"],
             provider=change.row["provider"],
             asset=change.row["currency"],
-            net=change.captured_split.net,
-            fee=change.captured_split.fee,
-            tax=change.captured_split.tax,
+            net=split.net,
+            fee=split.fee,
+            tax=split.tax,
             effective_at=change.succeeded_at or at,
         )
-        for change in succeeded
+        for change, split in ((change, change.captured_split) for change in succeeded)
     ]
     drafts += [
         chart.charge(

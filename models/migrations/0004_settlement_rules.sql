@@ -116,9 +116,9 @@ alter table public.reconciliations
     add constraint reconciliation_counts_are_sound check (
         entries >= 0 and differences >= 0 and mended between 0 and differences);
 
--- What the look-ups of an operator and the metrics of the inbox read.
-create index inbox_waiting on public.inbox_events (received_at) where state <> 'DONE';
-create index inbox_processed on public.inbox_events (processed_at) where state = 'DONE';
+-- What operators and metrics read. What is PENDING is found by when it is due: an index more would be paid for by
+-- every webhook.
+create index inbox_dead on public.inbox_events (id) where state = 'DEAD';
 
 grant select, insert on public.refunds, public.disputes, public.payment_methods, public.payout_accounts,
     public.payout_schedules, public.payouts, public.payout_events, public.reconciliations to comptoir_app;

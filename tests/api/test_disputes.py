@@ -387,6 +387,34 @@ async def test_answer_nobody_finished_is_finished_once(
     assert await shop.world.scalar(count, f"%{row['provider_reference']}%") == 1
 
 
+async def test_submitted_answer_of_unknown_outcome_stays_submitted_when_more_is_only_kept(
+    shop: Shop, control: SandboxControl, provider: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dispute = await disputed(shop, control)
+    await control.arm("ANSWER_DISPUTE", "REQUEST_LOST")
+    lost = await do(shop.owner, "disputeAnswer", disputeId=dispute, evidence=EVIDENCE)
+    assert (lost["dispute"]["status"], lost["dispute"]["nextAction"]) == ("NEEDS_RESPONSE", "WAIT")
+    assert await given(shop, dispute) == {}
+    submitted_at = (await row_of(shop, dispute))["evidence_submitted_at"]
+    assert submitted_at is not None
+    calls = counted(monkeypatch, provider)
+
+    more = {"serviceDate": "Monday"}
+    kept = await do(shop.owner, "disputeAnswer", disputeId=dispute, evidence=more, submit=False)
+
+    assert (kept["dispute"]["status"], kept["dispute"]["nextAction"]) == ("UNDER_REVIEW", "WAIT")
+    assert [call.submit for call in calls] == [True]
+    assert await given(shop, dispute) == {
+        "product_description": "An evening of songs.",
+        "customer_name": "Sam Supporter",
+        "service_date": "Monday",
+    }
+    row = await row_of(shop, dispute)
+    assert (row["evidence_submitted_at"], row["calling_until"]) == (submitted_at, None)
+    await disputes.sweep(shop.world.engine)
+    assert len(calls) == 1
+
+
 # Written off ------------------------------------------------------------------------------------------------
 
 

@@ -298,7 +298,9 @@ async def test_disputed_payment_is_not_refundable(shop: Shop, control: SandboxCo
         payload,
         "PAYMENT_NOT_REFUNDABLE",
         "paymentId",
-        says="The payer's bank has taken this payment back. Answer the dispute instead.",
+        says="The payer's bank has taken this payment back for good."
+        if lost
+        else "The payer's bank has taken this payment back. Answer the dispute instead.",
     )
 
 
