@@ -77,8 +77,11 @@ _POSTPONE: Final = """
     update disputes set calling_until = $3 where id = $1 and attempt_id = $2 and calling_until is not null
 """
 _END: Final = "update disputes set calling_until = null where id = $1 and attempt_id = $2"
+# What is under review was submitted, by a call before this one.
 _END_REFUSED: Final = """
-    update disputes set calling_until = null, evidence_submitted_at = null where id = $1 and attempt_id = $2
+    update disputes set calling_until = null,
+        evidence_submitted_at = case when status = 'UNDER_REVIEW' then evidence_submitted_at end
+    where id = $1 and attempt_id = $2
 """
 _READ: Final = "select d.*, c.user_id as creator_user_id from disputes d join creators c on c.id = d.creator_id"
 _READ_BY_ID: Final = f"{_READ} where d.id = any($1::uuid[])"

@@ -67,9 +67,10 @@ _CLAIM_NEXT: Final = f"""
     {_CLAIMED}
 """  # ruff: ignore[hardcoded-sql-expression] - made of constants
 _END_CALL: Final = "update payouts set calling_until = $3 where id = $1 and calling_until = $2"
+# A hold is no attempt; the calls before it still count, so that they are looked up before it goes on.
 _HOLD: Final = """
     with held as (
-        update payouts set status = 'ON_HOLD', reason = $4, sequence = sequence + 1, attempts = 0,
+        update payouts set status = 'ON_HOLD', reason = $4, sequence = sequence + 1, attempts = attempts - 1,
             calling_until = null, updated_at = $3
         where id = $1 and calling_until = $2 and status = 'REQUESTED'
         returning *

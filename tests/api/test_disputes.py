@@ -415,6 +415,26 @@ async def test_submitted_answer_of_unknown_outcome_stays_submitted_when_more_is_
     assert len(calls) == 1
 
 
+async def test_submitted_answer_that_arrived_stays_submitted_when_more_is_refused_for_it(
+    shop: Shop, control: SandboxControl
+) -> None:
+    dispute = await disputed(shop, control)
+    await control.arm("ANSWER_DISPUTE", "ANSWER_LOST")
+    await do(shop.owner, "disputeAnswer", disputeId=dispute, evidence=EVIDENCE)
+    submitted_at = (await row_of(shop, dispute))["evidence_submitted_at"]
+    assert submitted_at is not None
+
+    more = {"serviceDate": "Monday"}
+    late = await ask(shop.owner, "disputeAnswer", disputeId=dispute, evidence=more, submit=False)
+
+    assert [error["code"] for error in late["errors"]] == ["DISPUTE_CLOSED"]
+    assert late["dispute"]["status"] == "UNDER_REVIEW"
+    assert late["dispute"]["evidenceSubmittedAt"] is not None
+    assert set(await given(shop, dispute)) == {"product_description", "customer_name"}
+    row = await row_of(shop, dispute)
+    assert (row["evidence_submitted_at"], row["calling_until"]) == (submitted_at, None)
+
+
 # Written off ------------------------------------------------------------------------------------------------
 
 

@@ -197,6 +197,47 @@ async def test_payout_refused_for_lack_of_balance_is_held_when_a_dispute_opens_b
     assert await standing(till) == (0, 9_500, 0)
 
 
+async def test_payout_held_after_a_call_nobody_finished_is_looked_up_before_it_is_sent_again(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await somebody_else_is_paid(till)
+    payment = await till.earns("10.00")
+    payout = await till.requested("95.00")
+    provider = till.world.engine.provider
+    original, asked = provider.transfer, []
+
+    async def killed(command: base.Transfer) -> base.TransferFact:
+        asked.append(command.idempotency_key)
+        await original(command)
+        raise RuntimeError("killed")
+
+    async def finds_nothing(*_: Any) -> tuple[()]:
+        return ()
+
+    monkeypatch.setattr(provider, "transfer", killed)
+    assert (await till.advances(payout))["status"] == "REQUESTED"
+    await till.world.engine.database.writer.execute(
+        "update sandbox.event set delivered_at = created_at, next_attempt_at = null where delivered_at is null"
+    )
+    opened = await till.control.open_dispute(str(till.world.key(Noun.PAYMENT, payment)))
+    await till.told()
+    with monkeypatch.context() as patched:
+        # The search at the provider lags behind.
+        patched.setattr(provider, "find", finds_nothing)
+        await till.due()
+        await payouts.sweep(till.world.engine)
+    assert (await till.seen(payout))["status"] == "ON_HOLD"
+
+    await till.control.close_dispute(opened.provider_reference, base.DisputeState.WON)
+    await till.told()
+    await payouts.release_holds(till.world.engine)
+    await till.due()
+
+    assert (await till.advances(payout))["status"] == "TRANSFERRED"
+    assert asked == [f"transfer:{till.world.key(Noun.PAYOUT, payout)}"]
+    assert await till.world.count("sandbox.transfer") == 1
+
+
 # By schedule --------------------------------------------------------------------------------------------------
 
 
