@@ -11,6 +11,7 @@ import random
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -90,6 +91,8 @@ CARDS = {
     "tok_webhooks_reordered": 5,
     "tok_webhooks_lost": 4,
 }
+# What becomes of payouts on certain days, and that nothing is fated any more the day after.
+_FATES = {8: "FAILS", 9: "FAILS", 10: "FAILS_AFTER_PAID", 11: "FAILS_AFTER_PAID", 12: ""}
 # Everything that waits for somebody, by the business's own time.
 _WAITING = """
     select (select count(*) from inbox_events where state = 'PENDING')
@@ -233,7 +236,17 @@ class Month:
         else:
             self.done[f"misfortune: {kind}"] += 1
 
-    async def day(self) -> None:
+    async def fate(self, day: int) -> None:
+        """Let happen what has to happen in every month; the rest is chance."""
+        if day in _FATES:
+            await self.control.reset()
+        if _FATES.get(day):
+            await self.control.add_rule("PAYOUT", _FATES[day])
+        if day == DAYS // 2:
+            with suppress(ProviderError):  # it has failed by itself
+                await self.control.fail_refund("latest")
+
+    async def day(self, number: int) -> None:
         """Let a day go by."""
         # Everybody pays about once.
         payers = self.chance.sample(range(PAYERS), PAYERS // DAYS + 1)
@@ -243,8 +256,10 @@ class Month:
         work += [lambda place=place: self.pay_out(place) for place in self.chance.sample(range(CREATORS), 3)]
         work += [lambda user=user: self.answer_disputes(user) for user, _ in self.creators]
         self.chance.shuffle(work)
+        await self.fate(number)
         await at_most(8, work)
-        await self.misfortune()
+        if number not in _FATES:
+            await self.misfortune()
         await self.quiet()
         for _ in range(2):
             clock.set_ahead(await self.control.advance(timedelta(hours=12)))
@@ -288,8 +303,8 @@ async def month(dsn: str, books: None) -> AsyncIterator[Month]:
 
 
 async def test_month_ends_with_books_that_agree_with_the_provider(month: Month) -> None:
-    for _ in range(DAYS):
-        await month.day()
+    for number in range(DAYS):
+        await month.day(number)
     await month.control.reset()
     await month.quiet()
     # Silence of three days and more is healed by asking for what was never told.
