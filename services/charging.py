@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from core.clock import now
@@ -20,9 +19,11 @@ from core.payments import CAPTURED_STATUSES, PaymentStatus
 from core.viewer import Viewer
 from models.database import Transaction
 from providers.payments import base
+from services.calls import claimed_until, patience
 from services.engine import Engine
 from services.payments import LOCK_PAYMENT, is_payee, is_payer, read, reconcile_later
 from services.requests import Request, once
+from services.return_urls import ensure_return_url
 
 _LOCK_PAID: Final = """
     select p.*, c.user_id as creator_user_id from payments p join creators c on c.id = p.creator_id
@@ -51,9 +52,7 @@ _CANCELABLE: Final = (*_CONFIRMABLE, PaymentStatus.AUTHORIZED)
 _LEFT_OPEN: Final = (PaymentStatus.PENDING,)
 _CAPTURABLE: Final = (PaymentStatus.AUTHORIZED,)
 _AT_REST: Final = {PaymentStatus.REQUIRES_ACTION, PaymentStatus.CANCELED, *CAPTURED_STATUSES}
-_LONGEST_RETURN_URL: Final = 2_000
 _AUTHENTICATION_LOOK_UP: Final = timedelta(minutes=1)
-_RAREST_LOOK_UP: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +102,8 @@ async def confirm(engine: Engine, viewer: Viewer, command: Confirm) -> Answer:
     if command.off_session:
         body["offSession"] = True
     request = Request.of(viewer, "paymentConfirm", command.key, body)
-    if command.return_url is not None and not _is_web_address(command.return_url):
-        raise Refused(
-            ErrorCode.INPUT_INVALID,
-            "Send a return address that begins with http:// or https://.",
-            path=("returnUrl",),
-        )
+    if command.return_url is not None:
+        ensure_return_url(command.return_url)
     row, attempt_id, replayed = await _take_call(
         engine,
         viewer,
@@ -351,7 +346,7 @@ async def _begin_call(
     """Take the call for an attempt of its own, and return the payment's row with it."""
     at = now()
     return await transaction.connection.fetchrow(
-        _BEGIN_CALL, row["id"], uuid7(), _until(engine, at), at, capturing, canceling
+        _BEGIN_CALL, row["id"], uuid7(), claimed_until(engine, at), at, capturing, canceling
     )
 
 
@@ -371,18 +366,13 @@ async def _resume_call(
         _RESUME_CALL,
         payment_id,
         attempt_id,
-        _until(engine, at),
+        claimed_until(engine, at),
         at,
         [status.value for status in statuses],
         capturing,
         canceling,
         None if amount is None else amount.minor,
     )
-
-
-def _until(engine: Engine, at: datetime) -> datetime:
-    # Longer than the provider may take to answer, so that a call that is on its way is never doubled.
-    return at + engine.provider_timeout + timedelta(seconds=5)
 
 
 def _decline_of(row: Any, attempt_id: UUID) -> Refused | None:
@@ -412,15 +402,12 @@ async def _take_answer(engine: Engine, fact: base.PaymentFact) -> None:
 
 
 def look_up_at(engine: Engine, fact: base.PaymentFact) -> datetime | None:
-    """Return when to ask the provider about a payment again if it says nothing by itself; None is never.
-
-    The longer it has stood still, the more rarely: what nobody will ever finish must not crowd out the rest.
-    """
-    patience = min((now() - fact.at) / 2, _RAREST_LOOK_UP)
+    """Return when to ask the provider about a payment again if it says nothing by itself; None is never."""
+    at = now()
     if fact.state is base.ProviderState.PROCESSING:
-        return now() + max(engine.settle_grace, patience)
+        return at + patience(at - fact.at, engine.settle_grace)
     if fact.state is base.ProviderState.REQUIRES_ACTION:
-        return now() + max(_AUTHENTICATION_LOOK_UP, patience)
+        return at + patience(at - fact.at, _AUTHENTICATION_LOOK_UP)
     return None
 
 
@@ -471,11 +458,3 @@ async def _refused_by_provider(engine: Engine, row: Any, error: base.ProviderErr
         ErrorCode.PROVIDER_UNAVAILABLE,
         "The payment provider did not take the request. Nothing was charged; send it again.",
     )
-
-
-def _is_web_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return len(url) <= _LONGEST_RETURN_URL and parts.scheme in {"http", "https"} and bool(parts.hostname)

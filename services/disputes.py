@@ -20,6 +20,7 @@ from core.ids import uuid7
 from core.viewer import Viewer
 from models.database import DATABASE_ERRORS, Transaction, fetch_one
 from providers.payments import base
+from services.calls import claimed_until
 from services.engine import Engine
 from services.paging import Page, PageQuery, fetch_page
 from services.payments import LOCK_PAYMENT, is_payee
@@ -132,7 +133,7 @@ async def answer(engine: Engine, viewer: Viewer, command: AnswerDispute) -> Answ
             attempt_id,
             orjson.dumps(dict(command.evidence)).decode(),
             at if command.submit else None,
-            _until(engine, at),
+            claimed_until(engine, at, calls=2),
             at,
         )
         return {"dispute": command.dispute_id, "attempt": attempt_id}
@@ -143,7 +144,7 @@ async def answer(engine: Engine, viewer: Viewer, command: AnswerDispute) -> Answ
     if outcome.replayed:
         at = now()
         row = await engine.database.writer.fetchrow(
-            _TAKE_OVER, command.dispute_id, attempt_id, at, _until(engine, at)
+            _TAKE_OVER, command.dispute_id, attempt_id, at, claimed_until(engine, at, calls=2)
         )
     else:
         row = await read(engine, command.dispute_id)
@@ -158,7 +159,7 @@ async def sweep(engine: Engine) -> bool:
     Run by any number of workers.
     """
     at = now()
-    rows = await engine.database.writer.fetch(_CLAIM, at, _until(engine, at), _BATCH)
+    rows = await engine.database.writer.fetch(_CLAIM, at, claimed_until(engine, at, calls=2), _BATCH)
     for row in rows:
         if now() >= row["calling_until"]:
             break  # the claim has lapsed: the rest is anybody's again
@@ -279,11 +280,6 @@ def _late(respond_by: datetime) -> Refused:
 
 
 # At the provider ----------------------------------------------------------------------------------------------
-
-
-def _until(engine: Engine, at: datetime) -> datetime:
-    # Longer than it takes to look it up and then to hand it in, so that no two do at once.
-    return at + 2 * engine.provider_timeout + timedelta(seconds=5)
 
 
 async def _advance(engine: Engine, row: Any) -> None:

@@ -6,7 +6,7 @@ again, can go on with it after whoever asked is gone. A removal needs no more th
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from core.ids import uuid7
 from core.viewer import Viewer
 from models.database import DATABASE_ERRORS, Transaction, fetch_one
 from providers.payments import base
+from services.calls import claimed_until
 from services.engine import Engine
 from services.paging import Page, PageQuery, fetch_page
 from services.requests import Request, once
@@ -119,7 +120,7 @@ async def save(engine: Engine, viewer: Viewer, command: SaveMethod) -> Answer:
             )
         at = now()
         await transaction.connection.execute(
-            _BEGIN, method_id, user_id, engine.provider.name, _until(engine, at), at
+            _BEGIN, method_id, user_id, engine.provider.name, claimed_until(engine, at), at
         )
         return {"method": method_id}
 
@@ -142,7 +143,9 @@ async def remove(engine: Engine, viewer: Viewer, command: RemoveMethod) -> Answe
     request = Request.of(viewer, "paymentMethodRemove", command.key, {"method": command.method_id})
 
     async def act(transaction: Transaction) -> dict[str, UUID]:
-        found = await transaction.connection.fetchval(_DETACH, command.method_id, user_id, _until(engine, now()))
+        found = await transaction.connection.fetchval(
+            _DETACH, command.method_id, user_id, claimed_until(engine, now())
+        )
         if found is None:
             raise not_found("payment method", "paymentMethodId")
         return {"method": command.method_id}
@@ -188,7 +191,7 @@ async def sweep(engine: Engine) -> bool:
     Return whether there may be more. Run by any number of workers.
     """
     at = now()
-    rows = await engine.database.writer.fetch(_CLAIM, at, _until(engine, at), _BATCH, at - _FORGOTTEN_AFTER)
+    rows = await engine.database.writer.fetch(_CLAIM, at, claimed_until(engine, at), _BATCH, at - _FORGOTTEN_AFTER)
     for row in rows:
         if now() >= row["calling_until"]:
             break  # the claim has lapsed: the rest is anybody's again
@@ -202,14 +205,9 @@ async def sweep(engine: Engine) -> bool:
 # At the provider ----------------------------------------------------------------------------------------------
 
 
-def _until(engine: Engine, at: datetime) -> datetime:
-    # Longer than the provider may take to answer, so that a call that is on its way is never doubled.
-    return at + engine.provider_timeout + timedelta(seconds=5)
-
-
 async def _taken_over(engine: Engine, method_id: UUID) -> bool:
     at = now()
-    claimed = await engine.database.writer.fetchrow(_TAKE_OVER, method_id, at, _until(engine, at))
+    claimed = await engine.database.writer.fetchrow(_TAKE_OVER, method_id, at, claimed_until(engine, at))
     return claimed is not None
 
 

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import orjson
@@ -24,10 +23,10 @@ from providers.payments import base
 from services.engine import Engine
 from services.fold.contradictions import Contradiction
 from services.requests import Request, once
+from services.return_urls import ensure_return_url
 
 _BATCH: Final = 20
 _RETRY_AFTER: Final = timedelta(seconds=10)
-_LONGEST_RETURN_URL: Final = 2_000
 _COUNTRY: Final = re.compile(r"[A-Z]{2}", re.ASCII)
 
 _IS_OWN: Final = "select exists (select from creators where id = $1 and user_id = $2)"
@@ -134,17 +133,7 @@ async def onboard(engine: Engine, viewer: Viewer, command: Onboard) -> Onboardin
 def _check(command: Onboard) -> None:
     if not _COUNTRY.fullmatch(command.country):
         raise Refused(ErrorCode.INPUT_INVALID, "Send a country as its two letters, such as FR.", path=("country",))
-    try:
-        parts = urlsplit(command.return_url)
-    except ValueError:
-        parts = urlsplit("")
-    is_address = parts.scheme in {"http", "https"} and bool(parts.hostname)
-    if not is_address or len(command.return_url) > _LONGEST_RETURN_URL:
-        raise Refused(
-            ErrorCode.INPUT_INVALID,
-            "Send a return address that begins with http:// or https://.",
-            path=("returnUrl",),
-        )
+    ensure_return_url(command.return_url)
 
 
 async def _open(engine: Engine, row: Any, command: Onboard, attempt: UUID) -> str | None:

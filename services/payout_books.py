@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-import ledger
 from core.clock import now
 from core.payouts import PayoutStep
 from ledger import chart
@@ -19,6 +18,7 @@ from providers.payments.base import PayoutFact, TransferFact
 from services.engine import Engine
 from services.fold.contradictions import Contradiction
 from services.fold.payouts import PayoutKnown, booked, drafts, fold_payout, give_up
+from services.posting import post
 
 _LOOK_UP_AFTER: Final = timedelta(minutes=1)
 
@@ -47,10 +47,6 @@ class PayoutsSettled:
     drafts: tuple[chart.Draft, ...]
     unknown: frozenset[UUID]
     contradictions: dict[UUID, str]
-
-
-class PayoutNotPostedError(Exception):
-    """The ledger refused what became of a payout: books and provider disagree."""
 
 
 async def settle_facts(
@@ -142,7 +138,7 @@ async def end_here(engine: Engine, payout_id: UUID, step: PayoutStep, reason: st
     """End a payout as failed that stands before ``step`` and that its provider will not make.
 
     Its money is available again at once; a transfer that was made is taken back next. Nothing happens if the
-    payout has moved on. Raises ``PayoutNotPostedError``; then nothing was written.
+    payout has moved on. Raises ``LedgerRefusedError``; then nothing was written.
     """
     at = now()
     async with engine.database.transaction() as transaction:
@@ -152,10 +148,7 @@ async def end_here(engine: Engine, payout_id: UUID, step: PayoutStep, reason: st
         if before.step is not step or before.failed:
             return
         due = await write_change(connection, row, before, give_up(before, reason, at), at)
-        groups = await engine.accounts.groups(due)
-        for draft, outcome in zip(due, await ledger.post(groups, on=connection), strict=True):
-            if isinstance(outcome, ledger.Refused):
-                raise PayoutNotPostedError(f"{draft.key}: {outcome.code}")
+        await post(engine, connection, due)
 
 
 async def search_later(engine: Engine, payout_id: UUID, lease: datetime, again_at: datetime) -> None:

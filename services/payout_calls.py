@@ -25,17 +25,16 @@ from providers.payments.base import (
     Subject,
     Transfer,
 )
+from services.calls import RESEND_WITHIN, claimed_until, patience
 from services.engine import Engine
 from services.fold.payouts import DISPUTE_OPEN, PayoutKnown
 from services.payout_books import end_here, search_later
 
 _BATCH: Final = 20
 # Providers may forget an idempotency key after a day; then the same call would no longer be the same.
-_RESEND_WITHIN: Final = timedelta(hours=23)
 _SHORTEST_DELAY: Final = timedelta(seconds=1)
 _LONGEST_DELAY: Final = timedelta(hours=6)
 _LOOK_UP_AFTER: Final = timedelta(minutes=1)
-_RAREST_LOOK_UP: Final = timedelta(days=1)
 # Refusals that say nothing about this payout: the same call may well be taken another time.
 _PASSING: Final = frozenset({ProviderAction.SAME_KEY, ProviderAction.LATER, ProviderAction.FIX_CONFIG})
 
@@ -107,7 +106,7 @@ async def advance(engine: Engine, payout_id: UUID) -> None:
     """Take a payout as far as it goes now. Whoever else is at it, and whatever was done already, is respected."""
     while True:
         at = now()
-        row = await engine.database.writer.fetchrow(_CLAIM, at, _until(engine, at), payout_id)
+        row = await engine.database.writer.fetchrow(_CLAIM, at, claimed_until(engine, at, calls=2), payout_id)
         if row is None:
             return
         await _step(engine, row)
@@ -120,7 +119,7 @@ async def sweep(engine: Engine) -> bool:
     """
     for _ in range(_BATCH):
         at = now()
-        row = await engine.database.writer.fetchrow(_CLAIM_NEXT, at, _until(engine, at))
+        row = await engine.database.writer.fetchrow(_CLAIM_NEXT, at, claimed_until(engine, at, calls=2))
         if row is None:
             return False
         await _step(engine, row)
@@ -131,11 +130,6 @@ async def release_holds(engine: Engine) -> bool:
     """Let payouts go on whose creators have no open dispute any more. Return whether there may be more."""
     released = await engine.database.writer.fetch(_RELEASE, now(), _BATCH)
     return len(released) == _BATCH
-
-
-def _until(engine: Engine, at: datetime) -> datetime:
-    # Longer than a look-up and a call may take, so that a call that is on its way is never doubled.
-    return at + 2 * engine.provider_timeout + timedelta(seconds=5)
 
 
 async def _step(engine: Engine, row: Any) -> None:
@@ -232,8 +226,8 @@ async def _take_back(engine: Engine, row: Any) -> None:
 async def _look_up(engine: Engine, row: Any) -> None:
     """Ask how a payout stands whose end is not known; the longer it stands still, the more rarely."""
     await _settle(engine, await engine.provider.fetch(Subject.PAYOUT, row["provider_reference"]))
-    patience = min((now() - row["provider_state_at"]) / 2, _RAREST_LOOK_UP)
-    await _end_call(engine.database.writer, row, now() + max(_LOOK_UP_AFTER, patience))
+    at = now()
+    await _end_call(engine.database.writer, row, at + patience(at - row["provider_state_at"], _LOOK_UP_AFTER))
 
 
 async def _found(engine: Engine, row: Any, subject: Subject) -> bool:
@@ -247,7 +241,7 @@ async def _found(engine: Engine, row: Any, subject: Subject) -> bool:
     if facts:
         await _settle(engine, facts)
         return True
-    if row["reconciling"] and now() - row["status_at"] > _RESEND_WITHIN:
+    if row["reconciling"] and now() - row["status_at"] > RESEND_WITHIN:
         await end_here(engine, row["id"], PayoutStep(row["step"]), "PROVIDER_SILENT")
         return True
     return False

@@ -23,6 +23,7 @@ from core.viewer import Viewer
 from models.database import DATABASE_ERRORS, Transaction, fetch_one
 from providers.payments import base
 from services import returns
+from services.calls import RESEND_WITHIN, claimed_until, patience
 from services.engine import Engine
 from services.fold import Decided, Unanswered
 from services.paging import Page, PageQuery, fetch_page
@@ -62,11 +63,9 @@ _READ_BY_ID: Final = f"{_READ} where r.id = any($1::uuid[])"
 _READ_BY_PAYMENT: Final = f"{_READ} where r.payment_id = any($1::uuid[]) order by r.id"
 
 # Providers may forget an idempotency key after a day; then the same call would no longer be the same.
-_RESEND_WITHIN: Final = timedelta(hours=23)
 _ABSENT_AFTER: Final = timedelta(hours=24)
 _RETRY_AFTER: Final = timedelta(seconds=10)
 _SOONEST_LOOK_UP: Final = timedelta(hours=1)
-_RAREST_LOOK_UP: Final = timedelta(days=1)
 _AGAIN: Final = frozenset(
     {base.ProviderAction.SAME_KEY, base.ProviderAction.LATER, base.ProviderAction.FIX_CONFIG}
 )
@@ -124,7 +123,7 @@ async def create(engine: Engine, viewer: Viewer, command: CreateRefund) -> Answe
             amount,
             reason=command.reason,
             requested_by=viewer.user_id,
-            calling_until=_until(engine, at),
+            calling_until=claimed_until(engine, at, calls=2),
             on=connection,
             at=at,
         )
@@ -134,7 +133,9 @@ async def create(engine: Engine, viewer: Viewer, command: CreateRefund) -> Answe
     refund_id = outcome.ids["refund"]
     if outcome.replayed:
         at = now()
-        claimed = await engine.database.writer.fetchrow(_TAKE_OVER, refund_id, at, _until(engine, at))
+        claimed = await engine.database.writer.fetchrow(
+            _TAKE_OVER, refund_id, at, claimed_until(engine, at, calls=2)
+        )
         if claimed is not None:
             await _quietly(_advance, engine, claimed)
     else:
@@ -148,7 +149,7 @@ async def sweep(engine: Engine) -> bool:
     Return whether there may be more. Run by any number of workers.
     """
     at = now()
-    rows = await engine.database.writer.fetch(_CLAIM, at, _until(engine, at), _BATCH)
+    rows = await engine.database.writer.fetch(_CLAIM, at, claimed_until(engine, at, calls=2), _BATCH)
     for row in rows:
         if now() >= row["calling_until"]:
             break  # the claim has lapsed: the rest is anybody's again
@@ -235,11 +236,6 @@ def _not_refundable(message: str) -> Refused:
 # At the provider ----------------------------------------------------------------------------------------------
 
 
-def _until(engine: Engine, at: datetime) -> datetime:
-    # Longer than it takes to look it up and then to ask for it, so that no two do at once.
-    return at + 2 * engine.provider_timeout + timedelta(seconds=5)
-
-
 async def _call(engine: Engine, row: Any) -> None:
     """Have the provider give back what a claimed refund says, and settle its answer."""
     command = base.Refund(
@@ -283,8 +279,7 @@ async def _settle(engine: Engine, row: Any, facts: Sequence[base.Fact]) -> None:
 def _look_up_at(row: Any) -> datetime:
     """Return when to ask for a refund that is pending: the longer it has been, the more rarely."""
     at = now()
-    age: timedelta = at - row["created_at"]
-    return at + max(_SOONEST_LOOK_UP, min(age / 2, _RAREST_LOOK_UP))
+    return at + patience(at - row["created_at"], _SOONEST_LOOK_UP)
 
 
 async def _end(engine: Engine, row: Any, status: RefundStatus, failure_code: str | None = None) -> None:
@@ -322,7 +317,7 @@ async def _advance(engine: Engine, row: Any) -> None:
         await _settle(engine, row, facts)
         return
     age = now() - row["created_at"]
-    if age < _RESEND_WITHIN:
+    if age < RESEND_WITHIN:
         await _call(engine, row)
     elif age >= _ABSENT_AFTER:
         # Asked for everything, the provider has nothing of it: a late fact would still fold over it.

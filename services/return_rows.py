@@ -8,6 +8,7 @@ from core.disputes import OPEN_DISPUTES
 from core.refunds import RefundReason, RefundStatus
 from ledger import AccountKind
 from ledger.chart import Split
+from services.calls import patience
 from services.fold import DisputeEntry, DisputeKnown, RefundEntry, RefundKnown, Taken
 
 WRITE_REFUNDS: Final = """
@@ -53,7 +54,6 @@ WRITE_DISPUTES: Final = """
 """
 # A refund under way is looked up when its provider says nothing more of it.
 _LOOK_UP_AFTER: Final = timedelta(hours=1)
-_RAREST_LOOK_UP: Final = timedelta(days=1)
 
 
 def refund_entry(row: Any) -> RefundEntry:
@@ -131,7 +131,7 @@ def _refund_look_up(entry: RefundEntry, old: Any, at: datetime) -> datetime | No
         return old["calling_until"] if old is not None else at
     if status is not RefundStatus.PENDING or entry.known.at is None:
         return None
-    return at + max(_LOOK_UP_AFTER, min((at - entry.known.at) / 2, _RAREST_LOOK_UP))
+    return at + patience(at - entry.known.at, _LOOK_UP_AFTER)
 
 
 def changed_disputes(

@@ -31,6 +31,7 @@ from providers.payments.base import (
     TransferFact,
 )
 from services import earnings, payments, payout_accounts, payouts, purchases, returns
+from services.calls import patience
 from services.engine import Engine
 from services.fold import Contradiction, Decided, Known, Premature, ReturnFact, Told, Unanswered, fold
 from services.payments import Change
@@ -41,7 +42,6 @@ _UNFINISHED: Final = (ProviderState.PROCESSING, ProviderState.REQUIRES_ACTION)
 _LOOK_UP_AFTER: Final = timedelta(minutes=1)
 
 
-_RAREST_LOOK_UP: Final = timedelta(days=1)
 _DISPUTE_LOOK_UP: Final = timedelta(hours=1)
 _ATTEMPTS: Final = 3
 
@@ -320,8 +320,8 @@ def _change(
         if succeeded_at is not None and available_on is None:
             # Without the provider's charge the earning would wait for ever: it is asked for, if nobody tells it.
             first = row["succeeded_at"] is None or row["calling_until"] is None or answered
-            patience = min(max(_LOOK_UP_AFTER, (at - succeeded_at) / 2), _RAREST_LOOK_UP)
-            calling_until = at + patience if first else row["calling_until"]
+            again_at = at + patience(at - succeeded_at, _LOOK_UP_AFTER)
+            calling_until = again_at if first else row["calling_until"]
     elif tied:
         # Two states for one instant: only the provider knows which came last, so it is asked at once.
         calling_until = at
@@ -333,8 +333,7 @@ def _change(
         calling_until = max(known.capture_before, at) + _LOOK_UP_AFTER
     if calling_until is None and undecided_since is not None:
         # The end of a dispute may be lost as well, and a creator's payouts wait for it.
-        patience = min(max(_DISPUTE_LOOK_UP, (at - undecided_since) / 2), _RAREST_LOOK_UP)
-        calling_until = at + patience
+        calling_until = at + patience(at - undecided_since, _DISPUTE_LOOK_UP)
     matures_at = row["matures_at"]
     if matures_at is None and succeeded_at is not None and available_on is not None:
         delay = timedelta(seconds=row["maturity_delay_seconds"])

@@ -15,12 +15,11 @@ from core.payments import PaymentStatus
 from models.database import DATABASE_ERRORS
 from providers.payments.base import ProviderError, Subject
 from services import charging, payments
+from services.calls import RESEND_WITHIN
 from services.engine import Engine
 from services.fold import Contradiction
 from services.settlement import abandon
 
-# Providers may forget an idempotency key after a day; then the same call would no longer be the same.
-_RESEND_WITHIN: Final = timedelta(hours=23)
 _RETRY_AFTER: Final = timedelta(seconds=10)
 _PUT_OFF_BY: Final = timedelta(hours=1)
 _BATCH: Final = 100
@@ -92,7 +91,7 @@ async def _look_up(engine: Engine, row: Any) -> None:
         # Nothing happened and the payer may try again, or it goes on, or this is how it ended.
         await charging.settle_looked_up(engine, facts, row["calling_until"])
         return
-    if row["provider_reference"] is None and now() - row["created_at"] < _RESEND_WITHIN:
+    if row["provider_reference"] is None and now() - row["created_at"] < RESEND_WITHIN:
         await payments.start_again(engine, row)
         return
     if row["provider_reference"] is None:
