@@ -10,7 +10,7 @@ from services.reconciliation.frame import Snapshot
 
 _PAYOUTS: Final = """
     with posted as (
-        -- A creator's debt is recovered in the group that sets a payout's money aside; it is no part of the payout.
+        -- What a creator owes is recovered in the group that sets a payout's money aside: no part of the payout.
         select r.key, sum(m.amount) filter (where m.kind <> 'payout.recovery') as amount
         from ledger.request r join ledger.movement m using (group_id)
         where r.tenant = 'platform' and r.outcome = 'posted'
