@@ -44,6 +44,7 @@ from providers.payments.facts import (
     DisputeFact,
     DisputeState,
     Fact,
+    LookUp,
     MethodSnapshot,
     PaymentFact,
     PayoutFact,
@@ -74,6 +75,8 @@ __all__ = [
     "DisputeState",
     "Event",
     "Fact",
+    "Foreign",
+    "LookUp",
     "MethodSnapshot",
     "Onboard",
     "PaymentFact",
@@ -123,18 +126,30 @@ class Capability(StrEnum):
 class Capabilities:
     """What a provider can do, as data.
 
-    ``currencies`` maps each currency code to its smallest and largest charge, in minor units.
+    ``currencies`` maps each currency code to its smallest and largest charge, in minor units. ``replayed`` are the
+    objects whose events are told again, where EVENT_REPLAY is declared; the others have to be looked up.
     """
 
     currencies: Mapping[str, tuple[int, int]]
     features: frozenset[Capability]
+    replayed: frozenset[Subject] = frozenset()
+
+
+class Foreign(StrEnum):
+    """Why a verified event is not for this deployment: it is kept, and nothing is done about it."""
+
+    VERSION = "VERSION"
+    MODE = "MODE"
+    ACCOUNT = "ACCOUNT"
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """A verified event of the provider: its id there, its type, its decoded body, and the bytes it came as.
 
-    ``at`` is when it happened, as the provider says.
+    ``at`` is when it happened, as the provider says. ``account`` is the connected account it is of, where it is of
+    one. ``foreign`` is why it is not for us: it is of another version of the API than the one we speak, or of
+    another mode, live or test, than ours.
     """
 
     id: str
@@ -142,6 +157,8 @@ class Event:
     body: Mapping[str, object] = field(repr=False)
     raw: bytes = field(default=b"", repr=False)
     at: datetime | None = None
+    account: str | None = None
+    foreign: Foreign | None = None
 
 
 class PaymentProvider(Protocol):
@@ -166,14 +183,16 @@ class PaymentProvider(Protocol):
     async def fetch(self, subject: Subject, provider_reference: str) -> Sequence[Fact]:
         """Return the truth about an object the provider knows, by its own id: the object's fact first.
 
-        Of a payment also its charge, its refunds and its disputes. Errors: NOT_FOUND, UNAVAILABLE.
+        Of a payment also its charge, its refunds and its disputes; of a line of the provider's books the line.
+        Errors: NOT_FOUND, UNAVAILABLE.
         """
         ...
 
     async def find(self, subject: Subject, reference: UUID) -> Sequence[Fact]:
         """Return the same of the object made for our id; nothing when the provider has none.
 
-        Exhaustive, not a guess: after an ambiguous failure this decides. Not for disputes, which are not ours.
+        Exhaustive, not a guess: after an ambiguous failure this decides. Not for disputes and lines of the books,
+        which are not ours.
         """
         ...
 
@@ -181,12 +200,25 @@ class PaymentProvider(Protocol):
         """Check a webhook's signature and age and decode it. Pure and total: raises only WebhookRejected."""
         ...
 
-    def translate(self, event: Event) -> Sequence[Fact]:
-        """Return the facts an event states; an event that is none of our business states none. Pure, total."""
+    def decode(self, raw: bytes) -> Event:
+        """Return the event that stored bytes tell of, as ``verify`` did; what is foreign is so by today's settings.
+
+        Pure and total: raises only WebhookRejected.
+        """
+        ...
+
+    def translate(self, event: Event) -> Sequence[Fact | LookUp]:
+        """Return the facts an event states, and what has to be looked up for it; of none of our business nothing.
+
+        Pure and total.
+        """
         ...
 
     def events(self, since: datetime) -> AsyncIterator[Event]:
-        """Replay the events since a moment, oldest first, each as it was sent."""
+        """Replay the events since a moment, oldest first, each as it was sent.
+
+        Of the objects that ``capabilities.replayed`` names.
+        """
         ...
 
     def balance_entries(self, since: datetime) -> AsyncIterator[BalanceEntry]:

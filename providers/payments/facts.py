@@ -1,7 +1,9 @@
 """Facts: what a provider says of its objects, in words that hold for every provider.
 
 A fact is never an order: facts arrive late, twice and in any order, and ``services.fold`` makes of them what is
-known. Amounts are whole numbers of the currency's smallest unit, times are aware and in UTC.
+known. Amounts are whole numbers of the currency's smallest unit, times are aware and in UTC. ``at`` is when what a
+fact says was so, by the provider's clock: an object's own time where the provider keeps one, otherwise that of the
+event which tells it, or of the answer.
 """
 
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ class Subject(StrEnum):
     ACCOUNT = "ACCOUNT"
     TRANSFER = "TRANSFER"
     PAYOUT = "PAYOUT"
+    BALANCE_ENTRY = "BALANCE_ENTRY"
 
 
 class ProviderState(StrEnum):
@@ -87,8 +90,8 @@ class PaymentFact:
 class ChargeFact:
     """The provider's balance transaction for a captured payment: what it took in, and what it kept.
 
-    ``reference`` is our payment's id. ``gross`` and ``fee`` are in minor units of ``currency``;
-    ``available_on`` is when the provider lets go of the money.
+    ``reference`` is our payment's id. ``gross`` and ``fee`` are in minor units of ``currency``, which is another
+    than the payment's where the provider converted it; ``available_on`` is when the provider lets go of the money.
     """
 
     reference: UUID
@@ -101,12 +104,26 @@ class ChargeFact:
 
 
 @dataclass(frozen=True, slots=True)
+class BalanceMove:
+    """Money that a line of the provider's books moved: ``amount``, and ``fee`` for the provider, both positive.
+
+    ``currency`` is named where the provider converted it, and is not that of what the line is about.
+    """
+
+    balance_transaction: str
+    amount: int
+    fee: int
+    currency: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RefundFact:
     """What the provider said of a refund.
 
     ``payment`` is our payment's id; ``reference`` our refund's id, or None for one that was made at the provider
     itself. ``failure_code`` is why it failed. ``balance_transaction`` is the line of the provider's books that
     paid it, ``return_transaction`` the one that took its money back when it failed; each None until there is one.
+    ``converted`` and ``return_converted`` are what those lines moved where the provider converted it.
     """
 
     payment: UUID
@@ -119,15 +136,8 @@ class RefundFact:
     failure_code: str | None = None
     balance_transaction: str | None = None
     return_transaction: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class BalanceMove:
-    """Money moved by a dispute: ``amount`` for the payer's bank, ``fee`` for the provider, both positive."""
-
-    balance_transaction: str
-    amount: int
-    fee: int
+    converted: BalanceMove | None = None
+    return_converted: BalanceMove | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +211,6 @@ class PayoutFact:
     failure_code: str | None = None
 
 
-Fact = PaymentFact | ChargeFact | RefundFact | DisputeFact | AccountFact | TransferFact | PayoutFact
-
-
 # Snapshots of what is no fact of a payment ----------------------------------------------------------------
 
 
@@ -241,6 +248,11 @@ class BalanceKind(StrEnum):
     DISPUTE_WON = "DISPUTE_WON"
     TRANSFER = "TRANSFER"
     TRANSFER_REVERSED = "TRANSFER_REVERSED"
+    # The platform's own: what its bank was paid, and gave back or paid in, and what the provider bills it for.
+    PLATFORM_PAYOUT = "PLATFORM_PAYOUT"
+    PLATFORM_PAYOUT_RETURNED = "PLATFORM_PAYOUT_RETURNED"
+    TOP_UP = "TOP_UP"
+    PROVIDER_FEE = "PROVIDER_FEE"
     OTHER = "OTHER"
 
 
@@ -250,7 +262,8 @@ class BalanceEntry:
 
     ``amount`` is signed: what it did to our balance before the provider's ``fee``; ``net = amount - fee``. All
     in minor units. ``subject`` and ``provider_reference`` name the object to look up for it: for a charge, a
-    refund or a dispute that is the payment; for a transfer the transfer.
+    refund or a dispute that is the payment; for a transfer the transfer; for what is the platform's own the line
+    itself, which then is a fact.
     """
 
     id: str
@@ -263,3 +276,16 @@ class BalanceEntry:
     currency: str
     at: datetime
     available_on: datetime
+
+
+Fact = (
+    PaymentFact | ChargeFact | RefundFact | DisputeFact | AccountFact | TransferFact | PayoutFact | BalanceEntry
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """What an event tells too little of: the object has to be asked for, by the provider's own id."""
+
+    subject: Subject
+    provider_reference: str
