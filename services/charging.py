@@ -37,7 +37,7 @@ _BEGIN_CALL: Final = """
 _RESUME_CALL: Final = """
     update payments set calling_until = $3, updated_at = $4, canceling = $7,
         capturing = case when $6 then least(coalesce($8, authorized), authorized) else 0 end
-    where id = $1 and attempt_id = $2 and status = any($5::text[])
+    where id = $1 and attempt_id = $2 and status = any($5::text[]) and provider = $9
         and (calling_until is null or calling_until <= $4
             or status = 'AUTHORIZED' and capturing = 0 and not canceling)
     returning *
@@ -96,7 +96,8 @@ async def confirm(engine: Engine, viewer: Viewer, command: Confirm) -> Answer:
     """Charge a payment. The answer shows it accepted; that it succeeded is settled from what the provider tells.
 
     Errors: NOT_FOUND, INPUT_INVALID (return address, method), PAYMENT_IN_PROGRESS, PAYMENT_NOT_CONFIRMABLE,
-    PAYMENT_DECLINED (beside the payment), PROVIDER_UNAVAILABLE, IDEMPOTENCY_KEY_REUSED.
+    PAYMENT_DECLINED (beside the payment), PROVIDER_UNSUPPORTED (of another provider), PROVIDER_UNAVAILABLE,
+    IDEMPOTENCY_KEY_REUSED.
     """
     body = {"payment": command.payment_id, "method": command.method, "return": command.return_url}
     if command.off_session:
@@ -136,8 +137,8 @@ async def confirm(engine: Engine, viewer: Viewer, command: Confirm) -> Answer:
 async def cancel(engine: Engine, viewer: Viewer, command: Cancel) -> Answer:
     """Cancel a payment at its provider. What it reserved is released once the provider has cancelled.
 
-    Errors: NOT_FOUND, PAYMENT_IN_PROGRESS, PAYMENT_NOT_CANCELABLE, PROVIDER_UNAVAILABLE,
-    IDEMPOTENCY_KEY_REUSED.
+    Errors: NOT_FOUND, PAYMENT_IN_PROGRESS, PAYMENT_NOT_CANCELABLE, PROVIDER_UNSUPPORTED (of another provider),
+    PROVIDER_UNAVAILABLE, IDEMPOTENCY_KEY_REUSED.
     """
     request = Request.of(viewer, "paymentCancel", command.key, {"payment": command.payment_id})
     row, _, replayed = await _take_call(
@@ -271,6 +272,12 @@ async def _take_call(
 
     async def begin(transaction: Transaction) -> dict[str, UUID]:
         row = await (lock or _lock_own)(transaction, viewer, payment_id)
+        if row["provider"] != engine.provider.name:
+            raise Refused(
+                ErrorCode.PROVIDER_UNSUPPORTED,
+                "This payment was begun with a payment provider that is no longer used here. Begin a new one.",
+                path=("paymentId",),
+            )
         _ensure_may(row, *may)
         captured = 0 if capturing is None else capturing(row)
         begun.append(await _begin_call(engine, transaction, row, captured, canceling=canceling))
@@ -372,6 +379,7 @@ async def _resume_call(
         capturing,
         canceling,
         None if amount is None else amount.minor,
+        engine.provider.name,
     )
 
 

@@ -69,7 +69,7 @@ _TAKE_OVER: Final = """
 """
 _CLAIM: Final = """
     update disputes set calling_until = $2 where id in (
-        select id from disputes where calling_until <= $1 order by calling_until limit $3
+        select id from disputes where calling_until <= $1 and provider = $4 order by calling_until limit $3
         for no key update skip locked
     )
     returning *
@@ -159,7 +159,8 @@ async def sweep(engine: Engine) -> bool:
     Run by any number of workers.
     """
     at = now()
-    rows = await engine.database.writer.fetch(_CLAIM, at, claimed_until(engine, at, calls=2), _BATCH)
+    lease = claimed_until(engine, at, calls=2)
+    rows = await engine.database.writer.fetch(_CLAIM, at, lease, _BATCH, engine.provider.name)
     for row in rows:
         if now() >= row["calling_until"]:
             break  # the claim has lapsed: the rest is anybody's again

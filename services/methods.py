@@ -55,7 +55,8 @@ _DETACH: Final = """
 """
 _CLAIM: Final = """
     update payment_methods set calling_until = $2 where id in (
-        select id from payment_methods where calling_until <= $1 and (detaching or created_at < $4)
+        select id from payment_methods
+        where calling_until <= $1 and (detaching or created_at < $4) and provider = $5
         order by calling_until limit $3 for no key update skip locked
     )
     returning *
@@ -191,7 +192,8 @@ async def sweep(engine: Engine) -> bool:
     Return whether there may be more. Run by any number of workers.
     """
     at = now()
-    rows = await engine.database.writer.fetch(_CLAIM, at, claimed_until(engine, at), _BATCH, at - _FORGOTTEN_AFTER)
+    lease, forgotten = claimed_until(engine, at), at - _FORGOTTEN_AFTER
+    rows = await engine.database.writer.fetch(_CLAIM, at, lease, _BATCH, forgotten, engine.provider.name)
     for row in rows:
         if now() >= row["calling_until"]:
             break  # the claim has lapsed: the rest is anybody's again

@@ -30,13 +30,24 @@ _RETRY_AFTER: Final = timedelta(seconds=10)
 _COUNTRY: Final = re.compile(r"[A-Z]{2}", re.ASCII)
 
 _IS_OWN: Final = "select exists (select from creators where id = $1 and user_id = $2)"
-# The country of an account that was opened can be changed no more; of one that never was, it can.
+# The country of an account that was opened can be changed no more; of one that never was, it can. With another
+# provider than before the creator begins anew: its payouts keep the name of the account they went through.
 _REMEMBER: Final = """
-    insert into payout_accounts (creator_id, provider, country, missing, created_at, updated_at)
+    insert into payout_accounts as known (creator_id, provider, country, missing, created_at, updated_at)
     values ($1, $2, $3, '[]', $4, $4)
     on conflict (creator_id) do update
-    set country = case when payout_accounts.provider_reference is null and payout_accounts.calling_until is null
-        then excluded.country else payout_accounts.country end
+    set provider = excluded.provider,
+        provider_reference = case when known.provider = excluded.provider then known.provider_reference end,
+        ready = known.ready and known.provider = excluded.provider,
+        missing = case when known.provider = excluded.provider then known.missing else '[]' end,
+        told_at = case when known.provider = excluded.provider then known.told_at end,
+        calling_until = case when known.provider = excluded.provider then known.calling_until end,
+        country = case
+            when known.provider = excluded.provider
+                and (known.provider_reference is not null or known.calling_until is not null)
+            then known.country
+            else excluded.country
+        end
     returning country
 """
 _CLAIM: Final = """
@@ -46,7 +57,7 @@ _CLAIM: Final = """
 """
 _CLAIM_NEXT: Final = """
     with due as (
-        select creator_id from payout_accounts where calling_until <= $1
+        select creator_id from payout_accounts where calling_until <= $1 and provider = $3
         order by calling_until limit 1 for no key update skip locked
     )
     update payout_accounts a set calling_until = $2 from due where a.creator_id = due.creator_id
@@ -143,6 +154,7 @@ async def _open(engine: Engine, row: Any, command: Onboard, attempt: UUID) -> st
         creator=command.creator_id,
         country=command.country,
         return_url=command.return_url,
+        account=row["provider_reference"],
     )
     try:
         snapshot = await engine.provider.onboard(call)
@@ -169,7 +181,7 @@ async def sweep(engine: Engine) -> bool:
     for _ in range(_BATCH):
         at = now()
         lease = at + engine.provider_timeout + _RETRY_AFTER
-        row = await engine.database.writer.fetchrow(_CLAIM_NEXT, at, lease)
+        row = await engine.database.writer.fetchrow(_CLAIM_NEXT, at, lease, engine.provider.name)
         if row is None:
             return False
         try:

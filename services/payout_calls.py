@@ -54,13 +54,14 @@ _CLAIMED: Final = """
 """
 _CLAIM: Final = f"""
     with due as (
-        select id from payouts where id = $3 and calling_until <= $1 for no key update skip locked
+        select id from payouts where id = $4 and calling_until <= $1 and provider = $3
+        for no key update skip locked
     )
     {_CLAIMED}
 """  # ruff: ignore[hardcoded-sql-expression] - made of constants
 _CLAIM_NEXT: Final = f"""
     with due as (
-        select id from payouts where calling_until <= $1
+        select id from payouts where calling_until <= $1 and provider = $3
         order by calling_until limit 1 for no key update skip locked
     )
     {_CLAIMED}
@@ -106,7 +107,8 @@ async def advance(engine: Engine, payout_id: UUID) -> None:
     """Take a payout as far as it goes now. Whoever else is at it, and whatever was done already, is respected."""
     while True:
         at = now()
-        row = await engine.database.writer.fetchrow(_CLAIM, at, claimed_until(engine, at, calls=2), payout_id)
+        lease = claimed_until(engine, at, calls=2)
+        row = await engine.database.writer.fetchrow(_CLAIM, at, lease, engine.provider.name, payout_id)
         if row is None:
             return
         await _step(engine, row)
@@ -119,7 +121,8 @@ async def sweep(engine: Engine) -> bool:
     """
     for _ in range(_BATCH):
         at = now()
-        row = await engine.database.writer.fetchrow(_CLAIM_NEXT, at, claimed_until(engine, at, calls=2))
+        lease = claimed_until(engine, at, calls=2)
+        row = await engine.database.writer.fetchrow(_CLAIM_NEXT, at, lease, engine.provider.name)
         if row is None:
             return False
         await _step(engine, row)

@@ -37,7 +37,7 @@ _LOCK_PAYMENT: Final = """
 # Whoever claims a refund has it to themselves until ``calling_until``; a caller who is alive is never disturbed.
 _CLAIM: Final = """
     with due as (
-        select id from refunds where calling_until <= $1 order by calling_until limit $3
+        select id from refunds where calling_until <= $1 and provider = $4 order by calling_until limit $3
         for no key update skip locked
     )
     update refunds r set calling_until = $2 from due, payments p
@@ -149,7 +149,8 @@ async def sweep(engine: Engine) -> bool:
     Return whether there may be more. Run by any number of workers.
     """
     at = now()
-    rows = await engine.database.writer.fetch(_CLAIM, at, claimed_until(engine, at, calls=2), _BATCH)
+    lease = claimed_until(engine, at, calls=2)
+    rows = await engine.database.writer.fetch(_CLAIM, at, lease, _BATCH, engine.provider.name)
     for row in rows:
         if now() >= row["calling_until"]:
             break  # the claim has lapsed: the rest is anybody's again

@@ -26,7 +26,7 @@ _BATCH: Final = 100
 
 _CLAIM: Final = """
     update payments set calling_until = $2 where id in (
-        select id from payments where calling_until <= $1 order by calling_until limit $3
+        select id from payments where calling_until <= $1 and provider = $4 order by calling_until limit $3
         for no key update skip locked
     )
     returning *
@@ -36,6 +36,7 @@ _EXPIRED: Final = """
         select id from payments
         where kind = 'purchase' and status in ('CREATED', 'PENDING', 'REQUIRES_ACTION', 'FAILED')
             and created_at < $1 and updated_at < $5 and (calling_until is null or status = 'REQUIRES_ACTION')
+            and provider = $6
         order by created_at limit $3 for no key update skip locked
     )
     returning *
@@ -51,14 +52,14 @@ async def sweep(engine: Engine) -> bool:
     Return whether there may be more. Claiming moves ``calling_until`` ahead, so that several workers share the
     work and a failure comes back.
     """
-    writer = engine.database.writer
+    writer, provider = engine.database.writer, engine.provider.name
     at = now()
-    rows = await writer.fetch(_CLAIM, at, at + _RETRY_AFTER, _BATCH)
+    rows = await writer.fetch(_CLAIM, at, at + _RETRY_AFTER, _BATCH, provider)
     await _each(engine, rows, _look_up)
     at = now()
     unpaid = at - engine.payment_expiry
     # One that could not be cancelled is tried again after a while, not in the next breath.
-    expired = await writer.fetch(_EXPIRED, unpaid, at + _RETRY_AFTER, _BATCH, at, at - _RETRY_AFTER)
+    expired = await writer.fetch(_EXPIRED, unpaid, at + _RETRY_AFTER, _BATCH, at, at - _RETRY_AFTER, provider)
     await _each(engine, expired, _expire)
     return _BATCH in {len(rows), len(expired)}
 

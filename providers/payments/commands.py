@@ -91,13 +91,15 @@ class DetachMethod:
 class Onboard:
     """Open a creator's connected account, or give a new address to go on with it.
 
-    ``country`` is an ISO 3166-1 alpha-2 code. The creator comes back to ``return_url``.
+    ``country`` is an ISO 3166-1 alpha-2 code. The creator comes back to ``return_url``. ``account`` is the
+    provider's name for their account, once it is known: by then the key it was opened under may be forgotten.
     """
 
     idempotency_key: str
     creator: UUID
     country: str
     return_url: str
+    account: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
