@@ -34,6 +34,7 @@ class State(StrEnum):
     PENDING = "pending"
     DONE = "done"
     DEAD = "dead"
+    QUARANTINED = "quarantined"
 
 
 @webhooks_cli.command("list")
@@ -103,18 +104,24 @@ def show(
 def retry(
     names: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Which, as the list says.")] = None,
     dead: Annotated[bool, typer.Option("--dead", help="All that were given up.")] = False,
+    quarantined: Annotated[
+        bool, typer.Option("--quarantined", help="All that were not for us, if today's settings say otherwise.")
+    ] = False,
 ) -> None:
-    """Settle events now that were given up or wait for their next attempt. A running worker takes them at once."""
+    """Settle events now that were given up, set aside or wait. A running worker takes them at once."""
     from services import inbox
 
-    if dead == bool(names):
-        fail("Name events, or say --dead for all that were given up.", _ASKED_WRONGLY)
+    if [bool(names), dead, quarantined].count(True) != 1:
+        fail(
+            "Name events, or say --dead for all that were given up, or --quarantined for all that were set aside.",
+            _ASKED_WRONGLY,
+        )
     if names:
         wanted = list(dict.fromkeys(names))
         taken = _with_engine(lambda engine: inbox.retry(engine, wanted))
         count, left = len(taken), [name for name in wanted if name not in taken]
     else:
-        count, left = _with_engine(inbox.retry_dead), []
+        count, left = _with_engine(inbox.retry_dead if dead else inbox.retry_quarantined), []
     if count or not left:
         out.print(f"{_number(count)} will be settled.")
     if left:

@@ -20,6 +20,7 @@ from providers.payments.base import (
     DisputeFact,
     Event,
     Fact,
+    LookUp,
     MethodSnapshot,
     Onboard,
     PaymentFact,
@@ -120,7 +121,10 @@ class Observed:
     def verify(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Event:
         return self.inner.verify(headers, body, now)
 
-    def translate(self, event: Event) -> Sequence[Fact]:
+    def decode(self, raw: bytes) -> Event:
+        return self.inner.decode(raw)
+
+    def translate(self, event: Event) -> Sequence[Fact | LookUp]:
         return self.inner.translate(event)
 
     async def events(self, since: datetime) -> AsyncIterator[Event]:

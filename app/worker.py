@@ -27,6 +27,7 @@ from services import (
     webhooks,
 )
 from services.engine import Engine
+from services.look_ups import Waiting
 
 _LONGEST_INBOX_PAUSE_SECONDS: Final = 0.02
 _SWEEP_SECONDS: Final = 1.0
@@ -83,9 +84,17 @@ def start_work(supervisor: Supervisor, engine: Engine) -> None:
     engine.inbox_wake = inbox.wake
     rush = asyncio.Event()
 
+    to_look_up: asyncio.Queue[Waiting] = asyncio.Queue()
+
+    async def take() -> int:
+        taken = await webhooks.take(engine)
+        if taken.waiting is not None:
+            to_look_up.put_nowait(taken.waiting)
+        return taken.number
+
     async def settle() -> None:
         while True:
-            settled = await webhooks.process(engine)
+            settled = await take()
             if settled == webhooks.BATCH:
                 rush.set()
             await inbox.pause(worked=bool(settled))
@@ -94,11 +103,17 @@ def start_work(supervisor: Supervisor, engine: Engine) -> None:
         # While PostgreSQL works on one batch, Python works on the other.
         while True:
             await rush.wait()
-            if await webhooks.process(engine) < webhooks.BATCH:
+            if await take() < webhooks.BATCH:
                 rush.clear()
+
+    async def look_up() -> None:
+        # The provider takes its time: what needs no look-up does not wait for it. What is lost here comes back.
+        while True:
+            await webhooks.look_up(engine, await to_look_up.get())
 
     supervisor.start("inbox", settle)
     supervisor.start("inbox, second", help_in_a_rush)
+    supervisor.start("inbox, looking up", look_up)
     for name, step in _SWEEPS.items():
         supervisor.start(name, partial(_regularly, partial(step, engine), _SWEEP_SECONDS))
     supervisor.start(

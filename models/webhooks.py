@@ -9,8 +9,9 @@ from tortoise.models import Model
 class InboxEvent(Model):
     """A verified webhook. The row is the queue: workers claim what is ``PENDING`` and due.
 
-    ``DONE`` was settled, ``DEAD`` needs a person. ``body`` is the raw bytes that were signed, ``trace_id`` that of
-    the request which brought it, or NULL when it was replayed.
+    ``DONE`` was settled, ``DEAD`` was given up and needs a person, ``QUARANTINED`` is not for this deployment.
+    While one is looked up at the provider, ``due_at`` is when it is anybody's again. ``body`` is the raw bytes
+    that were signed, ``trace_id`` that of the request which brought it, or NULL when it was replayed.
     """
 
     id = fields.BigIntField(primary_key=True)

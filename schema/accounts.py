@@ -28,6 +28,7 @@ class AccountKind(StrEnum):
     CHARGEBACKS = "chargebacks"
     FX = "fx"
     SUSPENSE = "suspense"
+    BANK = "bank"
     CLEARING = "clearing"
     BALANCE = "balance"
     CONNECTED = "connected"
@@ -54,6 +55,7 @@ described(
         AccountKind.CHARGEBACKS: "The platform's: what it bore of disputes; below zero.",
         AccountKind.FX: "The platform's: its position in a currency, from conversions.",
         AccountKind.SUSPENSE: "The platform's: what was settled in another currency, until it is converted.",
+        AccountKind.BANK: "The platform's: what was paid in from its bank, less what providers paid there.",
         AccountKind.CLEARING: "With a provider: captured and not yet in its balance; returns to zero.",
         AccountKind.BALANCE: "With a provider: what it holds for the platform, below zero.",
         AccountKind.CONNECTED: "With a provider: what it holds for creators, below zero.",

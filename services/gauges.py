@@ -24,6 +24,8 @@ _READ: Final = """
     from (select count(*)::float8 as number from inbox_events where state = 'DEAD') d,
         (values ('inbox_events', 'dead'), ('dead_letters', null)) as v (name, label)
     union all
+    select 'inbox_events', 'quarantined', count(*) from inbox_events where state = 'QUARANTINED'
+    union all
     select 'inbox_oldest_seconds', null, extract(epoch from $1 - min(received_at))
     from inbox_events where state = 'PENDING'
     union all
@@ -86,7 +88,12 @@ class Gauge:
 _FINISHED: Final = frozenset({PayoutStatus.PAID, PayoutStatus.FAILED, PayoutStatus.CANCELED})
 
 GAUGES: Final = (
-    Gauge("inbox_events", "Webhooks that are not settled, by where they stand.", "state", ("pending", "dead")),
+    Gauge(
+        "inbox_events",
+        "Webhooks that are not settled, by where they stand.",
+        "state",
+        ("pending", "dead", "quarantined"),
+    ),
     Gauge("dead_letters", "Webhooks that were given up and wait for a person."),
     Gauge("inbox_oldest_seconds", "Age of the oldest webhook that is still to be settled."),
     Gauge("outbox_waiting_events", "Changes of status that the relay has not handed over."),

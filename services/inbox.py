@@ -1,4 +1,4 @@
-"""The inbox in the hands of an operator: what waits or is dead, trying it again, and fetching what never came."""
+"""The inbox in the hands of an operator: how events stand, trying them again, and fetching what never came."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from models.database import fetch_one
 from providers.payments.base import Capability, Event
 from services.engine import Engine
 
-STATES: Final = ("PENDING", "DONE", "DEAD")
+STATES: Final = ("PENDING", "DONE", "DEAD", "QUARANTINED")
 _BATCH: Final = 500
 
 _LIST: Final = """
@@ -25,12 +25,15 @@ _SHOW: Final = """
 """
 _RETRY: Final = """
     update inbox_events
-    set state = 'PENDING', due_at = $4, attempts = case state when 'DEAD' then 0 else attempts end
+    set state = 'PENDING', due_at = $4, attempts = case state when 'PENDING' then attempts else 0 end
     where (id = any($1::bigint[]) or (provider = $2 and event_id = any($3::text[]))) and state <> 'DONE'
     returning id, event_id
 """
 _RETRY_DEAD: Final = """
     update inbox_events set state = 'PENDING', due_at = $1, attempts = 0 where state = 'DEAD' returning id
+"""
+_RETRY_QUARANTINED: Final = """
+    update inbox_events set state = 'PENDING', due_at = $1, attempts = 0 where state = 'QUARANTINED' returning id
 """
 _KEEP: Final = """
     with kept as (
@@ -80,9 +83,10 @@ async def entry(engine: Engine, name: str) -> InboxEntry | None:
 
 
 async def retry(engine: Engine, names: Sequence[str]) -> frozenset[str]:
-    """Have events settled now, dead or waiting; return the names of those that were taken.
+    """Have events settled now, wherever they stand; return the names of those that were taken.
 
-    A dead one has all its attempts again. Not taken: what is settled already, and what nobody knows.
+    One that was given up has all its attempts again; of a quarantined one today's settings say anew whether it is
+    for us. Not taken: what is settled already, and what nobody knows.
     """
     numbers = [number for name in names if (number := _number(name)) is not None]
     rows: list[Any] = await engine.database.writer.fetch(_RETRY, numbers, engine.provider.name, list(names), now())
@@ -93,7 +97,16 @@ async def retry(engine: Engine, names: Sequence[str]) -> frozenset[str]:
 
 async def retry_dead(engine: Engine) -> int:
     """Have every dead event settled now, with all its attempts again; return how many there were."""
-    rows = await engine.database.writer.fetch(_RETRY_DEAD, now())
+    return await _retry_all(engine, _RETRY_DEAD)
+
+
+async def retry_quarantined(engine: Engine) -> int:
+    """Have every quarantined event judged anew, and settled if it is for us; return how many there were."""
+    return await _retry_all(engine, _RETRY_QUARANTINED)
+
+
+async def _retry_all(engine: Engine, statement: str) -> int:
+    rows = await engine.database.writer.fetch(statement, now())
     engine.inbox_wake()
     return len(rows)
 

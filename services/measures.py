@@ -42,7 +42,8 @@ WEBHOOK_RECEIPT_SECONDS: Final = Histogram(
 )
 EVENTS_SETTLED: Final = Counter(
     "events_settled",
-    "Attempts at settling an event of the inbox. Outcome: done, put_off (tried again), dead (waits for a person).",
+    "Attempts at settling an event of the inbox. Outcome: done, put_off (tried again), dead (waits for a person), "
+    "quarantined (not for us).",
     ["outcome"],
     namespace=_NAMESPACE,
     registry=REGISTRY,

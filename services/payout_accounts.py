@@ -20,6 +20,7 @@ from core.ids import uuid7
 from core.viewer import Viewer
 from models.database import DATABASE_ERRORS, Transaction, fetch_one
 from providers.payments import base
+from services.calls import claimed_until
 from services.engine import Engine
 from services.fold.contradictions import Contradiction
 from services.requests import Request, once
@@ -129,7 +130,8 @@ async def onboard(engine: Engine, viewer: Viewer, command: Onboard) -> Onboardin
 
     outcome = await once(engine, request, act)
     at = now()
-    lease = at + 2 * engine.provider_timeout + timedelta(seconds=5)
+    # An account is opened in as many requests: made, set up, read, and the address to go on at.
+    lease = claimed_until(engine, at, calls=4)
     row = await engine.database.writer.fetchrow(_CLAIM, command.creator_id, lease, at)
     if row is None:
         raise _try_again("The provider is being asked about this account. Send the request again.")

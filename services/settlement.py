@@ -6,10 +6,11 @@ order of ``models.locks`` and the ledger is posted last.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import starmap
 from typing import Any, Final
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from models.database import Connection, Transaction
 from models.locks import LOCK_PAYMENTS
 from providers.payments.base import (
     AccountFact,
+    BalanceEntry,
     ChargeFact,
     DisputeFact,
     PaymentFact,
@@ -30,13 +32,15 @@ from providers.payments.base import (
     RefundFact,
     TransferFact,
 )
-from services import earnings, payments, payout_accounts, payouts, purchases, returns
+from services import earnings, payments, payout_accounts, payouts, provider_lines, purchases, returns
 from services.calls import patience
 from services.engine import Engine
 from services.fold import Contradiction, Decided, Known, Premature, ReturnFact, Told, Unanswered, fold
 from services.payments import Change
 from services.posting import GaveBack, post
 from services.returns import ReturnsChange
+
+_OfObject = PaymentFact | ChargeFact | ReturnFact | TransferFact | PayoutFact | AccountFact
 
 _UNFINISHED: Final = (ProviderState.PROCESSING, ProviderState.REQUIRES_ACTION)
 _LOOK_UP_AFTER: Final = timedelta(minutes=1)
@@ -52,7 +56,8 @@ class Settled:
 
     ``premature`` are those of the contradictions that something still untold may resolve.
     ``unknown`` are payments and payouts nobody here knows, ``contradictions`` those told what cannot be true of
-    them; both were left as they were.
+    them; both were left as they were. ``untrue_lines`` are the same of lines about the platform's own money, by
+    the provider's ids.
     """
 
     drafts: tuple[chart.Draft, ...]
@@ -60,10 +65,29 @@ class Settled:
     contradictions: dict[UUID, str]
     gave_back: tuple[GaveBack, ...] = ()
     premature: frozenset[UUID] = frozenset()
+    untrue_lines: Mapping[str, str] = field(default_factory=dict)
+
+    def contradiction_of(self, facts: Iterable[Told]) -> str | None:
+        """Return why one of some facts, or what else was told of its object, cannot be true; None if all can."""
+        for fact in facts:
+            if isinstance(fact, BalanceEntry):
+                why = self.untrue_lines.get(fact.id)
+            else:
+                why = self.contradictions.get(_object_of(fact))
+            if why is not None:
+                return why
+        return None
 
 
-def subject_of(fact: Told) -> UUID:
-    """Return the id of our object that is locked for a fact: the payment's, the payout's or the creator's."""
+def subject_of(fact: Told) -> UUID | None:
+    """Return the id of our object that is locked for a fact: the payment's, the payout's or the creator's.
+
+    None for a line of the provider's books, which is about none of them.
+    """
+    return None if isinstance(fact, BalanceEntry) else _object_of(fact)
+
+
+def _object_of(fact: _OfObject) -> UUID:
     if isinstance(fact, (RefundFact, DisputeFact, Decided, Unanswered)):
         return fact.payment
     return fact.reference
@@ -89,9 +113,12 @@ async def _settle(
     engine: Engine, facts: Sequence[Told], look_up_at: datetime | None, claim: datetime | None
 ) -> None:
     async with engine.database.transaction() as transaction:
-        settled = await settle_batch(transaction, facts, answered=True, look_up_at=look_up_at, claim=claim)
-        if settled.contradictions:
-            raise Contradiction(next(iter(settled.contradictions.values())))
+        settled = await settle_batch(
+            transaction, facts, provider=engine.provider.name, answered=True, look_up_at=look_up_at, claim=claim
+        )
+        contradiction = settled.contradiction_of(facts)
+        if contradiction is not None:
+            raise Contradiction(contradiction)
         await post(engine, transaction.connection, settled.drafts, settled.gave_back)
     engine.relay_wake()
 
@@ -118,14 +145,16 @@ async def settle_batch(
     transaction: Transaction,
     facts: Sequence[Told],
     *,
+    provider: str,
     answered: bool = False,
     look_up_at: datetime | None = None,
     claim: datetime | None = None,
 ) -> Settled:
     """Settle the facts of any number of objects in the caller's transaction, in a fixed number of statements.
 
-    All but the ledger: the caller writes its own rows and then posts the drafts. ``answered``: the facts answer
-    a question of ours, so that a call under way, or a search, has ended; see :func:`settle` for the rest.
+    All but the ledger: the caller writes its own rows and then posts the drafts. ``provider`` is the name of who
+    told them. ``answered``: the facts answer a question of ours, so that a call under way, or a search, has
+    ended; see :func:`settle` for the rest.
     """
     sorted_facts = _Sorted()
     for fact in facts:
@@ -134,16 +163,20 @@ async def settle_batch(
     settled = await _settle_payments(
         transaction, sorted_facts.of_payments, at, answered=answered, look_up_at=look_up_at, claim=claim
     )
+    if sorted_facts.of_own_money:
+        drafts, untrue = await provider_lines.settle_own_money(
+            transaction.connection, sorted_facts.of_own_money, provider
+        )
+        settled = replace(settled, drafts=(*settled.drafts, *drafts), untrue_lines=untrue)
     if not sorted_facts.of_payouts and not sorted_facts.of_accounts:
         return settled
     paid_out = await payouts.settle_facts(transaction, sorted_facts.of_payouts, at)
     accounts = await payout_accounts.settle_facts(transaction, sorted_facts.of_accounts, at)
-    return Settled(
-        (*settled.drafts, *paid_out.drafts),
-        settled.unknown | paid_out.unknown | accounts.unknown,
-        {**settled.contradictions, **paid_out.contradictions, **accounts.contradictions},
-        settled.gave_back,
-        settled.premature,
+    return replace(
+        settled,
+        drafts=(*settled.drafts, *paid_out.drafts),
+        unknown=settled.unknown | paid_out.unknown | accounts.unknown,
+        contradictions={**settled.contradictions, **paid_out.contradictions, **accounts.contradictions},
     )
 
 
@@ -156,15 +189,20 @@ class _Sorted:
     )
     of_payouts: list[TransferFact | PayoutFact] = field(default_factory=list)
     of_accounts: list[AccountFact] = field(default_factory=list)
+    of_own_money: list[BalanceEntry] = field(default_factory=list)
 
     def add(self, fact: Told) -> None:
         match fact:
+            case BalanceEntry():
+                self.of_own_money.append(fact)
             case TransferFact() | PayoutFact():
                 self.of_payouts.append(fact)
             case AccountFact():
                 self.of_accounts.append(fact)
+            case PaymentFact() | ChargeFact():
+                self.of_payments[fact.reference].append(fact)
             case _:
-                self.of_payments[subject_of(fact)].append(fact)
+                self.of_payments[fact.payment].append(fact)
 
 
 async def _settle_payments(
@@ -181,6 +219,8 @@ async def _settle_payments(
     connection = transaction.connection
     rows = await connection.fetch(LOCK_PAYMENTS, list(told))
     with_returns = [row["id"] for row in rows if row["returns"] or any(map(_is_return, told[row["id"]]))]
+    foreign = {row["id"]: provider_lines.foreign_codes(row, told[row["id"]]) for row in rows}
+    undeclared = await provider_lines.find_undeclared(connection, set().union(*foreign.values()))
     held = await returns.load(with_returns, on=connection) if with_returns else {}
     changes: list[Change] = []
     charges: list[tuple[Any, ChargeFact]] = []
@@ -191,6 +231,7 @@ async def _settle_payments(
         about = told[row["id"]]
         still = answered and claim in {None, row["calling_until"]}
         try:
+            provider_lines.ensure_declared(foreign[row["id"]] & undeclared)
             change, back = _fold_all(row, about, held.get(row["id"]), at, answered=still, look_up_at=look_up_at)
         except Contradiction as contradiction:
             contradictions[row["id"]] = str(contradiction)
@@ -216,6 +257,8 @@ async def _settle_payments(
     gave_back = tuple(
         GaveBack(by, back.row["creator_id"], back.row["currency"]) for back in returned for by in back.gave_back
     )
+    first = [(row, provider_lines.charge(row, fact)) for row, fact in charges if row["available_on"] is None]
+    provider_lines.raise_alarm([*first, *((back.row, draft) for back in returned for draft in back.drafts)])
     unknown = frozenset(told) - {row["id"] for row in rows}
     return Settled(
         (*drafts, *(draft for back in returned for draft in back.drafts)),
@@ -287,9 +330,13 @@ def _fold_own(row: Any, facts: Iterable[PaymentFact | ChargeFact]) -> tuple[Know
             known, tie = fold(known, fact)
             tied = tied or tie
             continue
-        whole = fact.gross <= known.gross if known.manual_capture else fact.gross == known.gross
-        if fact.currency != known.currency or not whole:
-            raise Contradiction("The provider charged another amount or currency than the payment's.")
+        if fact.currency != known.currency:
+            # The provider converted it: what it came to cannot be compared with the payment.
+            whole = fact.gross > 0
+        else:
+            whole = fact.gross <= known.gross if known.manual_capture else fact.gross == known.gross
+        if not whole:
+            raise Contradiction("The provider charged another amount than the payment's.")
         available_on = fact.available_on
     return known, tied, available_on
 
@@ -379,16 +426,5 @@ async def _follow(
         )
         for change, split in ((change, change.captured_split) for change in succeeded)
     ]
-    drafts += [
-        chart.charge(
-            provider=row["provider"],
-            balance_transaction=fact.balance_transaction,
-            asset=fact.currency,
-            gross=fact.gross,
-            provider_fee=fact.fee,
-            reference=row["id"],
-            effective_at=fact.at,
-        )
-        for row, fact in charges
-    ]
+    drafts.extend(starmap(provider_lines.charge, charges))
     return tuple(drafts)

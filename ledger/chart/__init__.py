@@ -5,10 +5,18 @@ docs/ledger.md has every event with its movements, and a recipe for each.
 """
 
 from ledger.chart.conversions import ConversionQuote, conversion, quote_conversion
-from ledger.chart.disputes import dispute_withdrawn, dispute_won, dispute_written_off, write_off_undone
+from ledger.chart.disputes import (
+    dispute_given_back,
+    dispute_taken,
+    dispute_withdrawn,
+    dispute_won,
+    dispute_written_off,
+    write_off_undone,
+)
 from ledger.chart.drafts import Draft, Line, RecoveryLine
 from ledger.chart.earnings import earning, overpaid_debt, reserve_due
-from ledger.chart.payments import Share, capture, capture_order, charge, foreign_settlement
+from ledger.chart.own_money import platform_payout, platform_payout_returned, platform_top_up, provider_fee
+from ledger.chart.payments import Share, capture, capture_order, capture_reversed, charge, foreign_settlement
 from ledger.chart.payouts import payout_asked, payout_failed, payout_paid, payout_transferred, transfer_reversed
 from ledger.chart.refunds import Return, refund, refund_failed, refund_returned, refund_transaction
 from ledger.chart.specs import (
@@ -46,9 +54,12 @@ __all__ = [
     "Split",
     "capture",
     "capture_order",
+    "capture_reversed",
     "charge",
     "conversion",
     "creator",
+    "dispute_given_back",
+    "dispute_taken",
     "dispute_withdrawn",
     "dispute_won",
     "dispute_written_off",
@@ -62,6 +73,10 @@ __all__ = [
     "payout_paid",
     "payout_transferred",
     "platform",
+    "platform_payout",
+    "platform_payout_returned",
+    "platform_top_up",
+    "provider_fee",
     "quote_conversion",
     "refund",
     "refund_failed",

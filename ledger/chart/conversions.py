@@ -62,20 +62,23 @@ def conversion(
     sell: AccountSpec,
     buy: AccountSpec,
     quote: ConversionQuote,
+    reference: UUID | None = None,
     effective_at: datetime | None = None,
 ) -> Draft:
     """Return the group of a conversion: out of ``sell``, into ``buy``, and the spread into the platform's fees.
 
     The two accounts are of two assets, usually the same person's wallets. Each asset sums to zero on its own;
-    the platform's ``fx`` accounts hold the position. Errors: ValueError for one asset.
+    the platform's ``fx`` accounts hold the position. ``reference`` is what is converted, where that is something
+    of its own: the payment, refund or dispute whose money waits in suspense. Errors: ValueError for one asset.
     """
     if sell.asset == buy.asset:
         raise ValueError(f"A conversion is between two assets, not {sell.asset} and {buy.asset}.")
     liquidity = platform(AccountKind.FX, buy.asset)
+    about = reference or conversion
     return Draft.of(
         f"conversion:{conversion}",
-        Line(sell, platform(AccountKind.FX, sell.asset), quote.sold, "conversion.sell", conversion),
-        Line(liquidity, buy, quote.bought, "conversion.buy", conversion),
-        Line(liquidity, platform(AccountKind.FEES, buy.asset), quote.spread, "conversion.spread", conversion),
+        Line(sell, platform(AccountKind.FX, sell.asset), quote.sold, "conversion.sell", about),
+        Line(liquidity, buy, quote.bought, "conversion.buy", about),
+        Line(liquidity, platform(AccountKind.FEES, buy.asset), quote.spread, "conversion.spread", about),
         effective_at=effective_at,
     )

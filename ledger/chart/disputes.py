@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from ledger.chart.drafts import Draft, Line
+from ledger.chart.drafts import Draft, Line, signed_line
 from ledger.chart.refunds import Return, return_lines
 from ledger.chart.specs import AccountKind, AccountSpec, creator, platform, with_provider
 from ledger.chart.transactions import BalanceTransaction
@@ -39,6 +39,42 @@ def dispute_withdrawn(
         _loss(difference, clearing, asset, "dispute.difference", dispute),
         Line(clearing, balance, withdrawn, "dispute.withdrawn", dispute),
         Line(platform(AccountKind.DISPUTE_FEES, asset), balance, dispute_fee, "dispute.provider_fee", dispute),
+        effective_at=effective_at,
+    )
+
+
+def dispute_taken(
+    *,
+    dispute: UUID,
+    provider: str,
+    asset: str,
+    returns: Sequence[Return],
+    amount: int,
+    effective_at: datetime | None = None,
+) -> Draft:
+    """Return the group of a withdrawal that the provider made in another currency, without the provider's line.
+
+    That line is a :func:`foreign_settlement`, and clearing holds what is disputed until somebody converts.
+    ``returns`` say what of each earning is disputed and ``amount`` all that is, in the asset's smallest unit: the
+    platform bears what was not there any more.
+    """
+    clearing = with_provider(AccountKind.CLEARING, asset, provider)
+    beyond = amount - sum(part.split.gross for part in returns)
+    return Draft.of(
+        _taken(dispute),
+        *return_lines(returns, provider=provider, asset=asset, event="dispute", reference=dispute),
+        _loss(beyond, clearing, asset, "dispute.difference", dispute),
+        effective_at=effective_at,
+    )
+
+
+def dispute_given_back(*, dispute: UUID, effective_at: datetime | None = None) -> Draft:
+    """Return the group of a dispute that was won, where :func:`dispute_taken` had taken it: it is sent back."""
+    return Draft.undoing(
+        _taken(dispute),
+        f"{_taken(dispute)}:undone",
+        kind="dispute.given_back",
+        reference=dispute,
         effective_at=effective_at,
     )
 
@@ -108,12 +144,14 @@ def write_off_undone(*, dispute: UUID, effective_at: datetime | None = None) -> 
     )
 
 
+def _taken(dispute: UUID) -> str:
+    return f"dispute:{dispute}:taken"
+
+
 def _written_off(dispute: UUID) -> str:
     return f"dispute:{dispute}:written_off"
 
 
 def _loss(amount: int, to: AccountSpec, asset: str, kind: str, reference: UUID) -> Line:
     """Return the line by which the platform bears a loss, or keeps it if it is a gain."""
-    chargebacks = platform(AccountKind.CHARGEBACKS, asset)
-    debit, credit = (chargebacks, to) if amount >= 0 else (to, chargebacks)
-    return Line(debit, credit, abs(amount), kind, reference)
+    return signed_line(platform(AccountKind.CHARGEBACKS, asset), to, amount, kind, reference)

@@ -77,5 +77,14 @@ class Draft:
                 yield line.shortfall
 
 
+def signed_line(
+    debit: AccountSpec, credit: AccountSpec, amount: int, kind: str, reference: UUID | None = None
+) -> Line:
+    """Return the line that moves ``amount`` from ``debit`` to ``credit``, or the other way round below zero."""
+    if amount < 0:
+        debit, credit = credit, debit
+    return Line(debit, credit, abs(amount), kind, reference)
+
+
 def _moving(lines: tuple[Line | RecoveryLine, ...]) -> tuple[Line | RecoveryLine, ...]:
     return tuple(line for line in lines if isinstance(line, RecoveryLine) or line.amount != 0)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from ledger.chart.drafts import Draft, Line
+from ledger.chart.drafts import Draft, Line, signed_line
 from ledger.chart.specs import AccountKind, creator, platform, with_provider
 from ledger.chart.splits import Split
 from ledger.chart.transactions import BalanceTransaction
@@ -102,6 +102,32 @@ def charge(
     )
 
 
+def capture_reversed(
+    *,
+    provider: str,
+    balance_transaction: str,
+    asset: str,
+    amount: int,
+    provider_fee: int = 0,
+    reference: UUID | None = None,
+    effective_at: datetime | None = None,
+) -> Draft:
+    """Return the group of what a provider let go of a charge that was captured in part.
+
+    Only where its books have two lines for such a charge: this one, and one of the whole. Amounts are in the
+    asset's smallest unit; the fee is negative where one was given back. ``reference`` is usually the payment.
+    """
+    balance = with_provider(AccountKind.BALANCE, asset, provider)
+    clearing = with_provider(AccountKind.CLEARING, asset, provider)
+    fees = platform(AccountKind.PROVIDER_FEES, asset)
+    return Draft.of(
+        BalanceTransaction.CAPTURE_REVERSED.key(provider, balance_transaction),
+        Line(clearing, balance, amount, "capture_reversed", reference),
+        signed_line(fees, balance, provider_fee, "provider_fee", reference),
+        effective_at=effective_at,
+    )
+
+
 def foreign_settlement(
     *,
     provider: str,
@@ -109,6 +135,7 @@ def foreign_settlement(
     asset: str,
     gross: int,
     provider_fee: int,
+    fees_to: AccountKind = AccountKind.PROVIDER_FEES,
     reference: UUID | None = None,
     effective_at: datetime | None = None,
 ) -> Draft:
@@ -116,15 +143,14 @@ def foreign_settlement(
 
     It waits in suspense until somebody converts it (see :func:`conversion`); whoever posts it raises the alarm.
     ``asset`` is the currency it came in, amounts are in its smallest unit, and ``gross`` is negative for what
-    the provider took.
+    the provider took. The fee goes to ``fees_to``, a dispute's to DISPUTE_FEES; it is negative where the provider
+    gave one back.
     """
     balance = with_provider(AccountKind.BALANCE, asset, provider)
     suspense = platform(AccountKind.SUSPENSE, asset)
-    fees = platform(AccountKind.PROVIDER_FEES, asset)
-    debit, credit = (balance, suspense) if gross >= 0 else (suspense, balance)
     return Draft.of(
         BalanceTransaction.FOREIGN_SETTLEMENT.key(provider, balance_transaction),
-        Line(debit, credit, abs(gross), "foreign_settlement.gross", reference),
-        Line(fees, balance, provider_fee, "foreign_settlement.provider_fee", reference),
+        signed_line(balance, suspense, gross, "foreign_settlement.gross", reference),
+        signed_line(platform(fees_to, asset), balance, provider_fee, "foreign_settlement.provider_fee", reference),
         effective_at=effective_at,
     )

@@ -26,6 +26,7 @@ class AccountKind(StrEnum):
     CHARGEBACKS = "chargebacks"
     FX = "fx"
     SUSPENSE = "suspense"
+    BANK = "bank"
     # With a provider.
     CLEARING = "clearing"
     BALANCE = "balance"

@@ -45,6 +45,11 @@ with shape as (
         count(distinct (debit, credit)) filter (where touches) as shapes,
         count(*) filter (where debit = 'balance' and credit = 'clearing') as collected,
         count(*) filter (where touches and 'suspense' in (debit, credit)) as in_suspense,
+        count(*) filter (where touches and 'bank' in (debit, credit)) as with_bank,
+        count(*) filter (where debit = 'clearing' and credit = 'balance') as let_go,
+        count(*) filter (
+            where touches and ('provider_fees' in (debit, credit) or 'dispute_fees' in (debit, credit))
+        ) as fees,
         sum(case 'clearing' when credit then amount when debit then -amount else 0 end) as cleared,
         sum(amount) filter (where touches) as moved,
         coalesce(min(corrected), 0) as corrected
@@ -86,7 +91,14 @@ where touching = 0
     or touching <> shapes
     or balance_transaction = ''
     or prefix = 'charge' and collected <> 1
+    or prefix = 'capture_reversed' and let_go <> 1
     or prefix = 'foreign_settlement' and in_suspense > 1
+    or prefix in ('platform_payout', 'platform_payout_returned', 'platform_top_up') and with_bank <> 1
+    or prefix in (
+        'capture_reversed', 'foreign_settlement', 'platform_payout', 'platform_payout_returned', 'platform_top_up',
+        'provider_fee'
+    )
+        and fees > 1
     or prefix in ('dispute_withdrawn', 'dispute_won') and cleared <> 0
 union all
 select format('%s: corrected in part, %s of %s', key, corrected, moved)

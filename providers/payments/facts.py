@@ -242,6 +242,8 @@ class BalanceKind(StrEnum):
     """What a line of a provider's books is about."""
 
     CHARGE = "CHARGE"
+    # What was let go of a charge that was captured in part, where the charge's own line is of the whole.
+    CAPTURE_REVERSED = "CAPTURE_REVERSED"
     REFUND = "REFUND"
     REFUND_RETURNED = "REFUND_RETURNED"
     DISPUTE_WITHDRAWN = "DISPUTE_WITHDRAWN"
@@ -262,8 +264,9 @@ class BalanceEntry:
 
     ``amount`` is signed: what it did to our balance before the provider's ``fee``; ``net = amount - fee``. All
     in minor units. ``subject`` and ``provider_reference`` name the object to look up for it: for a charge, a
-    refund or a dispute that is the payment; for a transfer the transfer; for what is the platform's own the line
-    itself, which then is a fact.
+    refund or a dispute that is the payment; for a transfer the transfer; for what is the platform's own, and what
+    was let go of a charge, the line itself, which then is a fact. ``reference`` is our payment's id where the line
+    is such a fact of a payment, otherwise None.
     """
 
     id: str
@@ -276,6 +279,7 @@ class BalanceEntry:
     currency: str
     at: datetime
     available_on: datetime
+    reference: UUID | None = None
 
 
 Fact = (

@@ -6,12 +6,14 @@ Pure: no clock, no database. A payment with its refunds and disputes is one thin
 from services.fold.contradictions import Contradiction, Premature
 from services.fold.disputes import DisputeKnown, fold_dispute
 from services.fold.entries import DisputeEntry, RefundEntry, Taken, standing, take
+from services.fold.own_money import OWN_MONEY, moves_nothing, own_money
 from services.fold.payments import Known, fold
 from services.fold.refunds import RefundKnown, fold_refund
 from services.fold.returns import Effects, Position, Returns, follow, set_aside
 from services.fold.told import Decided, ReturnFact, Told, Unanswered
 
 __all__ = [
+    "OWN_MONEY",
     "Contradiction",
     "Decided",
     "DisputeEntry",
@@ -31,6 +33,8 @@ __all__ = [
     "fold_dispute",
     "fold_refund",
     "follow",
+    "moves_nothing",
+    "own_money",
     "set_aside",
     "standing",
     "take",

@@ -1,19 +1,24 @@
 """What is known of a dispute: each state absorbs those before it, so the order of telling does not matter."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
 from core.disputes import DisputeStatus
 from providers.payments.base import BalanceMove, DisputeFact, DisputeState
 from services.fold.contradictions import Contradiction
+from services.fold.refunds import same
 
 _RANKS: Final = {state: rank for rank, state in enumerate(DisputeState)}
 
 
 @dataclass(frozen=True, slots=True)
 class DisputeKnown:
-    """What is known of a dispute. Amounts in minor units."""
+    """What is known of a dispute. Amounts in minor units.
+
+    ``withdrawal_currency`` and ``reinstatement_currency`` are those of the moves, where that is another than the
+    dispute's. Nobody remembers them: the fact that names a move says it.
+    """
 
     amount: int
     currency: str
@@ -24,6 +29,8 @@ class DisputeKnown:
     respond_by: datetime | None = None
     withdrawal: BalanceMove | None = None
     reinstatement: BalanceMove | None = None
+    withdrawal_currency: str | None = field(default=None, compare=False)
+    reinstatement_currency: str | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, row: Any) -> "DisputeKnown":
@@ -51,8 +58,10 @@ class DisputeKnown:
             at=fact.at,
             reason=fact.reason,
             respond_by=fact.respond_by,
-            withdrawal=fact.withdrawal,
-            reinstatement=fact.reinstatement,
+            withdrawal=_amounts(fact.withdrawal),
+            reinstatement=_amounts(fact.reinstatement),
+            withdrawal_currency=_foreign(fact.withdrawal, fact.currency),
+            reinstatement_currency=_foreign(fact.reinstatement, fact.currency),
         )
 
     @property
@@ -74,8 +83,10 @@ def fold_dispute(known: DisputeKnown, fact: DisputeFact) -> DisputeKnown:
     merged = replace(
         known,
         respond_by=respond_by,
-        withdrawal=_same(known.withdrawal, fact.withdrawal),
-        reinstatement=_same(known.reinstatement, fact.reinstatement),
+        withdrawal=_same(known.withdrawal, _amounts(fact.withdrawal)),
+        reinstatement=_same(known.reinstatement, _amounts(fact.reinstatement)),
+        withdrawal_currency=same(known.withdrawal_currency, _foreign(fact.withdrawal, known.currency)),
+        reinstatement_currency=same(known.reinstatement_currency, _foreign(fact.reinstatement, known.currency)),
         reason=max(known.reason, fact.reason),
     )
     if _RANKS[fact.state] < _RANKS[known.state]:
@@ -87,6 +98,14 @@ def fold_dispute(known: DisputeKnown, fact: DisputeFact) -> DisputeKnown:
 
 def _move(transaction: str | None, amount: Any, fee: Any) -> BalanceMove | None:
     return None if transaction is None else BalanceMove(transaction, int(amount), int(fee))
+
+
+def _amounts(move: BalanceMove | None) -> BalanceMove | None:
+    return None if move is None else replace(move, currency=None)
+
+
+def _foreign(move: BalanceMove | None, currency: str) -> str | None:
+    return None if move is None or move.currency == currency else move.currency
 
 
 def _same(known: BalanceMove | None, told: BalanceMove | None) -> BalanceMove | None:

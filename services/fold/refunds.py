@@ -1,11 +1,11 @@
 """What is known of a refund: each state absorbs those before it, so the order of telling does not matter."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
 from core.refunds import RefundStatus
-from providers.payments.base import RefundFact, RefundState
+from providers.payments.base import BalanceMove, RefundFact, RefundState
 from services.fold.contradictions import Contradiction
 
 RANKS: Final = {state: rank for rank, state in enumerate(RefundState)}
@@ -17,7 +17,8 @@ class RefundKnown:
     """What is known of a refund. Amounts in minor units.
 
     ``decided`` is how it ended without the provider having it: FAILED when the provider refused it, CANCELED when
-    it never got there.
+    it never got there. ``converted`` and ``return_converted`` are what its lines moved where that was in another
+    currency; nobody remembers them, because the fact that names a line says it, and the line is posted then.
     """
 
     amount: int
@@ -30,6 +31,8 @@ class RefundKnown:
     return_transaction: str | None = None
     reconciling: bool = False
     decided: RefundStatus | None = None
+    converted: BalanceMove | None = field(default=None, compare=False)
+    return_converted: BalanceMove | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, row: Any) -> "RefundKnown":
@@ -78,6 +81,8 @@ def fold_refund(known: RefundKnown, fact: RefundFact) -> RefundKnown:
         return_transaction=same(known.return_transaction, fact.return_transaction),
         reconciling=False,
         decided=None,
+        converted=_foreign(fact.converted, known.currency) or known.converted,
+        return_converted=_foreign(fact.return_converted, known.currency) or known.return_converted,
     )
     if known.state is not None and known.at is not None:
         if RANKS[fact.state] < RANKS[known.state]:
@@ -87,6 +92,10 @@ def fold_refund(known: RefundKnown, fact: RefundFact) -> RefundKnown:
             code = max(filter(None, (known.failure_code, fact.failure_code)), default=None)
             return replace(merged, at=min(known.at, fact.at), failure_code=code)
     return replace(merged, state=fact.state, at=fact.at, failure_code=fact.failure_code)
+
+
+def _foreign(move: BalanceMove | None, currency: str) -> BalanceMove | None:
+    return None if move is None or move.currency in {None, currency} else move
 
 
 def same(known: str | None, told: str | None) -> str | None:

@@ -11,6 +11,8 @@ from uuid import UUID
 
 from ledger import AccountKind, Draft, chart
 from ledger.chart import Return, Split, refund_split
+from providers.payments.base import BalanceMove
+from services.fold.contradictions import Contradiction, Premature
 from services.fold.entries import DisputeEntry, RefundEntry, Taken
 
 _NOTHING = Split(0, 0, 0)
@@ -104,19 +106,12 @@ def _follow_refund(
         if entry.accepted_at is None:
             entry = replace(entry, taken=taken, accepted_at=at)
             effects.drafts.append(_refund(position, entry, taken))
+    if entry.accepted_at is None and (known.converted or known.return_converted):
+        raise Premature("Money went back in another currency before any is told to have been taken.")
     posted = before is not None and before.accepted_at is not None
     paid_before = before.known.balance_transaction if before is not None and posted else None
     if entry.accepted_at is not None and known.balance_transaction is not None and paid_before is None:
-        effects.drafts.append(
-            chart.refund_transaction(
-                provider=position.provider,
-                balance_transaction=known.balance_transaction,
-                asset=position.asset,
-                amount=known.amount,
-                reference=entry.id,
-                effective_at=known.at,
-            )
-        )
+        effects.drafts.append(_paid(position, entry, known.balance_transaction))
     # What the provider had is posted before it is undone, also where its failure is the first that is told.
     settled = entry.accepted_at is not None or known.state is None
     if entry.taken is not None and settled and not known.stands and entry.returned_at is None:
@@ -132,15 +127,7 @@ def _follow_refund(
         and known.return_transaction is not None
         and returned_before is None
     ):
-        effects.drafts.append(
-            chart.refund_returned(
-                provider=position.provider,
-                balance_transaction=known.return_transaction,
-                refund_transaction=known.balance_transaction,
-                reference=entry.id,
-                effective_at=known.at,
-            )
-        )
+        effects.drafts.append(_returned(position, entry, known.balance_transaction, known.return_transaction))
     return position, entry
 
 
@@ -155,6 +142,59 @@ def _refund(position: Position, entry: RefundEntry, taken: Taken) -> Draft:
     )
 
 
+def _paid(position: Position, entry: RefundEntry, balance_transaction: str) -> Draft:
+    known = entry.known
+    if known.converted is not None:
+        return _foreign(position, known.converted, entry.id, known.at, sign=-1)
+    return chart.refund_transaction(
+        provider=position.provider,
+        balance_transaction=balance_transaction,
+        asset=position.asset,
+        amount=known.amount,
+        reference=entry.id,
+        effective_at=known.at,
+    )
+
+
+def _returned(position: Position, entry: RefundEntry, paid_by: str, balance_transaction: str) -> Draft:
+    known = entry.known
+    converted = known.return_converted
+    if converted is None and known.converted is not None:
+        # What it undoes is not in clearing, so it waits beside it, though in the payment's own currency.
+        converted = BalanceMove(balance_transaction, known.amount, 0)
+    if converted is not None:
+        return _foreign(position, converted, entry.id, known.at, sign=1)
+    return chart.refund_returned(
+        provider=position.provider,
+        balance_transaction=balance_transaction,
+        refund_transaction=paid_by,
+        reference=entry.id,
+        effective_at=known.at,
+    )
+
+
+def _foreign(
+    position: Position,
+    move: BalanceMove,
+    reference: UUID,
+    at: datetime | None,
+    *,
+    sign: int,
+    fees_to: AccountKind = AccountKind.PROVIDER_FEES,
+) -> Draft:
+    """Return the group of a line that was converted: what left (``sign`` -1), or came back (1) with its fee."""
+    return chart.foreign_settlement(
+        provider=position.provider,
+        balance_transaction=move.balance_transaction,
+        asset=move.currency or position.asset,
+        gross=sign * move.amount,
+        provider_fee=-sign * move.fee,
+        fees_to=fees_to,
+        reference=reference,
+        effective_at=at,
+    )
+
+
 def _follow_dispute(
     position: Position, entry: DisputeEntry, at: datetime, effects: Effects
 ) -> tuple[Position, DisputeEntry]:
@@ -162,18 +202,9 @@ def _follow_dispute(
     if position.captured is not None and known.withdrawal is not None and entry.taken is None:
         position, taken = set_aside(position, known.amount)
         entry = replace(entry, taken=taken, taken_at=at)
-        effects.drafts.append(
-            chart.dispute_withdrawn(
-                dispute=entry.id,
-                provider=position.provider,
-                balance_transaction=known.withdrawal.balance_transaction,
-                asset=position.asset,
-                returns=[Return(position.creator_id, taken.split, taken.taken_from, taken.from_reserve)],
-                withdrawn=known.withdrawal.amount,
-                dispute_fee=known.withdrawal.fee,
-                effective_at=known.at,
-            )
-        )
+        effects.drafts.extend(_withdrawn(position, entry, taken, known.withdrawal))
+    if entry.taken is None and known.withdrawal_currency is not None:
+        raise Premature("Money was withdrawn in another currency before any is told to have been taken.")
     if (
         entry.taken is not None
         and entry.returned_at is None
@@ -181,24 +212,66 @@ def _follow_dispute(
         and known.withdrawal is not None
         and known.reinstatement is not None
     ):
-        effects.drafts.append(
-            chart.dispute_won(
-                dispute=entry.id,
-                provider=position.provider,
-                balance_transaction=known.reinstatement.balance_transaction,
-                withdrawal=known.withdrawal.balance_transaction,
-                asset=position.asset,
-                fee_kept=known.withdrawal.fee - known.reinstatement.fee,
-                difference=known.withdrawal.amount - known.reinstatement.amount,
-                effective_at=known.at,
-            )
-        )
+        effects.drafts.extend(_won(position, entry, known.withdrawal, known.reinstatement))
         if entry.written_off:
             effects.drafts.append(chart.write_off_undone(dispute=entry.id, effective_at=known.at))
         position = _give_back(position, entry.id, entry.taken, at, effects)
         effects.gave_back.append(entry.id)
         entry = replace(entry, returned_at=at, written_off=0)
     return position, entry
+
+
+def _withdrawn(position: Position, entry: DisputeEntry, taken: Taken, move: BalanceMove) -> tuple[Draft, ...]:
+    known = entry.known
+    returns = [Return(position.creator_id, taken.split, taken.taken_from, taken.from_reserve)]
+    if known.withdrawal_currency is None:
+        whole = chart.dispute_withdrawn(
+            dispute=entry.id,
+            provider=position.provider,
+            balance_transaction=move.balance_transaction,
+            asset=position.asset,
+            returns=returns,
+            withdrawn=move.amount,
+            dispute_fee=move.fee,
+            effective_at=known.at,
+        )
+        return (whole,)
+    own = chart.dispute_taken(
+        dispute=entry.id,
+        provider=position.provider,
+        asset=position.asset,
+        returns=returns,
+        amount=known.amount,
+        effective_at=known.at,
+    )
+    converted = replace(move, currency=known.withdrawal_currency)
+    line = _foreign(position, converted, entry.id, known.at, sign=-1, fees_to=AccountKind.DISPUTE_FEES)
+    return own, line
+
+
+def _won(
+    position: Position, entry: DisputeEntry, withdrawal: BalanceMove, reinstatement: BalanceMove
+) -> tuple[Draft, ...]:
+    known = entry.known
+    if known.withdrawal_currency is not None:
+        own = chart.dispute_given_back(dispute=entry.id, effective_at=known.at)
+        converted = replace(reinstatement, currency=known.reinstatement_currency)
+        line = _foreign(position, converted, entry.id, known.at, sign=1, fees_to=AccountKind.DISPUTE_FEES)
+        return own, line
+    if known.reinstatement_currency is not None:
+        # One group undoes the whole withdrawal, of which nothing is in that currency.
+        raise Contradiction("The provider gave back in another currency what it had withdrawn in the payment's.")
+    whole = chart.dispute_won(
+        dispute=entry.id,
+        provider=position.provider,
+        balance_transaction=reinstatement.balance_transaction,
+        withdrawal=withdrawal.balance_transaction,
+        asset=position.asset,
+        fee_kept=withdrawal.fee - reinstatement.fee,
+        difference=withdrawal.amount - reinstatement.amount,
+        effective_at=known.at,
+    )
+    return (whole,)
 
 
 def _give_back(position: Position, by: UUID, taken: Taken, at: datetime, effects: Effects) -> Position:

@@ -1,4 +1,4 @@
-"""The ledger's own invariants, and what has been in clearing for long."""
+"""The ledger's own invariants, what has been in clearing for long, and what waits in suspense."""
 
 from collections.abc import AsyncIterator
 from typing import Final
@@ -24,6 +24,21 @@ _CLEARING: Final = """
     group by 1, a.provider, s.code
     having sum(e.amount) <> 0 and max(e.effective_at) between $1 and $2
     order by moved_at, 1
+"""
+# A conversion names what it converts, so that the total of each payment comes to nothing here as well.
+_SUSPENSE: Final = """
+    select coalesce(f.payment_id, d.payment_id, p.id) as payment_id, s.code, sum(e.amount) as minor,
+        max(e.effective_at) as moved_at
+    from ledger.entry e
+    join ledger.account a on a.id = e.account
+    join ledger.asset s on s.id = a.asset_id
+    left join refunds f on f.id = e.reference
+    left join disputes d on d.id = e.reference
+    left join payments p on p.id = e.reference
+    where a.kind = 'suspense'
+    group by 1, s.code
+    having sum(e.amount) <> 0 and max(e.effective_at) between $1 and $2
+    order by moved_at, 1, s.code
 """
 
 
@@ -61,6 +76,32 @@ async def find_uncleared(snapshot: Snapshot) -> AsyncIterator[Difference]:
             DifferenceCode.CLEARING_OPEN,
             about,
             f"{told}{'' if of_payment else ', for none of our payments'}; nothing moved since "
+            f"{row['moved_at']:%Y-%m-%d %H:%M} UTC.",
+            code,
+            0,
+            minor,
+        )
+
+
+async def find_unconverted(snapshot: Snapshot) -> AsyncIterator[Difference]:
+    """Yield the payments whose money waits in suspense, and what of that is no payment's."""
+    async for row in snapshot.rows(_SUSPENSE, snapshot.since, snapshot.judged_until):
+        minor, code = int(row["minor"]), row["code"]
+        of_payment = row["payment_id"] is not None
+        about = (
+            About.ours(AboutKind.PAYMENT, row["payment_id"])
+            if of_payment
+            else About(AboutKind.ACCOUNT, f"platform:suspense:{code}")
+        )
+        told = (
+            f"{shown(minor, code)} came in and wait"
+            if minor > 0
+            else f"{shown(-minor, code)} were taken and are to be covered"
+        )
+        yield Difference(
+            DifferenceCode.SETTLED_IN_OTHER_CURRENCY,
+            about,
+            f"In another currency {told} in suspense{'' if of_payment else ', for none of our payments'} since "
             f"{row['moved_at']:%Y-%m-%d %H:%M} UTC.",
             code,
             0,

@@ -12,6 +12,7 @@ import orjson
 from ledger.chart import BalanceTransaction
 from models.database import Connection
 from providers.payments.base import BalanceEntry, BalanceKind, Capability, ProviderError, Subject
+from services.fold import moves_nothing
 from services.reconciliation.amounts import shown
 from services.reconciliation.codes import DifferenceCode
 from services.reconciliation.differences import About, AboutKind, Difference, LookUp
@@ -23,7 +24,8 @@ _BALANCE_ATTEMPTS: Final = 5
 _MARGIN: Final = timedelta(days=1)
 _LATE: Final = timedelta(minutes=5)
 
-# A line's kind and the groups that may be posted for it. What was settled in another currency waits in suspense.
+# A line's kind and the groups that may be posted for it. Of what is billed all is a fee. What was settled in
+# another currency waits in suspense.
 _PREFIXES: Final[Mapping[BalanceKind, BalanceTransaction]] = {
     BalanceKind.CHARGE: BalanceTransaction.CHARGE,
     BalanceKind.REFUND: BalanceTransaction.REFUND,
@@ -32,6 +34,10 @@ _PREFIXES: Final[Mapping[BalanceKind, BalanceTransaction]] = {
     BalanceKind.DISPUTE_WON: BalanceTransaction.DISPUTE_WON,
     BalanceKind.TRANSFER: BalanceTransaction.TRANSFER,
     BalanceKind.TRANSFER_REVERSED: BalanceTransaction.TRANSFER_REVERSED,
+    BalanceKind.PLATFORM_PAYOUT: BalanceTransaction.PLATFORM_PAYOUT,
+    BalanceKind.PLATFORM_PAYOUT_RETURNED: BalanceTransaction.PLATFORM_PAYOUT_RETURNED,
+    BalanceKind.TOP_UP: BalanceTransaction.PLATFORM_TOP_UP,
+    BalanceKind.PROVIDER_FEE: BalanceTransaction.PROVIDER_FEE,
 }
 _KINDS: Final = orjson.dumps({kind.value: prefix.value for kind, prefix in _PREFIXES.items()}).decode()
 
@@ -91,7 +97,8 @@ _MATCH: Final = """
         b.at as booked_at, b.decided_at
     from pg_temp.reconciliation_line l
     full join booked b on b.line = l.id
-    where l.id is null or b.line is null or (l.net, l.currency) <> (b.net, b.currency) or l.fee <> b.fee
+    where l.id is null or b.line is null or (l.net, l.currency) <> (b.net, b.currency)
+        or case l.kind when 'PROVIDER_FEE' then -l.net else l.fee end <> b.fee
         or b.prefix <> all (array[coalesce($4::jsonb ->> l.kind, ''), 'foreign_settlement'])
     order by coalesce(l.at, b.at), coalesce(l.id, b.line)
 """
@@ -251,9 +258,11 @@ def _without_group(snapshot: Snapshot, row: Any) -> Difference | None:
     if not snapshot.since <= row["at"] <= snapshot.judged_until:
         return None
     net, code = int(row["net"]), row["currency"]
+    if moves_nothing(row["kind"], net, int(row["fee"])):
+        return None
     told = f"The provider's line {row['id']} ({row['kind']}, {shown(net, code)} net)"
     about = About(AboutKind.BALANCE_TRANSACTION, row["id"])
-    if row["subject"] is None or row["provider_reference"] is None:
+    if row["kind"] == BalanceKind.OTHER or row["subject"] is None or row["provider_reference"] is None:
         sentence = f"{told} is about none of our objects, and the ledger has nothing for it."
         return Difference(DifferenceCode.LINE_UNEXPLAINED, about, sentence, code, net, 0)
     return Difference(

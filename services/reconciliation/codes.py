@@ -19,6 +19,7 @@ class DifferenceCode(StrEnum):
     GROUP_NOT_IN_BOOKS = "GROUP_NOT_IN_BOOKS"
     BOOKS_DO_NOT_SUM = "BOOKS_DO_NOT_SUM"
     BALANCE_DIFFERS = "BALANCE_DIFFERS"
+    SETTLED_IN_OTHER_CURRENCY = "SETTLED_IN_OTHER_CURRENCY"
     # Payments.
     CAPTURE_NOT_POSTED = "CAPTURE_NOT_POSTED"
     CAPTURE_NOT_CAPTURED = "CAPTURE_NOT_CAPTURED"
@@ -59,6 +60,7 @@ class DifferenceCode(StrEnum):
     # What was told, and what is to be told.
     EVENT_MISSED = "EVENT_MISSED"
     EVENT_DEAD = "EVENT_DEAD"
+    EVENT_QUARANTINED = "EVENT_QUARANTINED"
     EVENT_PENDING = "EVENT_PENDING"
     OUTBOX_NOT_RELAYED = "OUTBOX_NOT_RELAYED"
     # The ledger itself.
@@ -107,6 +109,10 @@ _MEANINGS: Final[dict[DifferenceCode, Meaning]] = {
     DifferenceCode.BALANCE_DIFFERS: Meaning(
         "What the ledger says lies at the provider is not what lies there.",
         "The differences of single lines explain it: mend those first. What is left then is for a person.",
+    ),
+    DifferenceCode.SETTLED_IN_OTHER_CURRENCY: Meaning(
+        "The provider converted it: it waits in suspense, and what is due of it waits in clearing.",
+        f"{_ALARM} Post its conversion into clearing (docs/ledger.md), and let the provider keep that currency.",
     ),
     DifferenceCode.CAPTURE_NOT_POSTED: Meaning(
         "The payer was charged, and neither the creator nor the platform got anything for it.", _CODE_OR_HAND
@@ -204,6 +210,10 @@ _MEANINGS: Final[dict[DifferenceCode, Meaning]] = {
     DifferenceCode.EVENT_DEAD: Meaning(
         "What the provider told was given up, so what it says is not settled.",
         f"{_ALARM} Its error says why; once the cause is gone, let it be processed again.",
+    ),
+    DifferenceCode.EVENT_QUARANTINED: Meaning(
+        "The provider tells this deployment of what is not its own, or in words it does not speak.",
+        f"{_ALARM} Its error says why; once the settings or the provider's are right, let it be processed again.",
     ),
     DifferenceCode.EVENT_PENDING: Meaning(
         "What the provider told has waited for long and is not settled.",

@@ -30,6 +30,7 @@ _SETTINGS: Final = """
         set_config('plan_cache_mode', 'force_custom_plan', true)
 """
 _IN_SNAPSHOT: Final = {
+    Check.SUSPENSE: accounts.find_unconverted,
     Check.PAYMENTS: payments.find_payments,
     Check.ITEMS: items.find_items,
     Check.EARNINGS: earnings.find_earnings,

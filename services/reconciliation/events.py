@@ -16,7 +16,8 @@ _BATCH: Final = 500
 _KNOWN: Final = "select event_id from inbox_events where provider = $1 and event_id = any($2::text[])"
 _INBOX: Final = """
     select event_id, type, state, attempts, received_at, error from inbox_events
-    where state = 'DEAD' and received_at >= $1 or state = 'PENDING' and received_at between $1 and $2
+    where state in ('DEAD', 'QUARANTINED') and received_at >= $1
+        or state = 'PENDING' and received_at between $1 and $2
     order by received_at, id
 """
 _OUTBOX: Final = """
@@ -59,13 +60,15 @@ async def _missed(frame: Frame, batch: Sequence[Event]) -> list[Difference]:
 
 
 async def find_unsettled(snapshot: Snapshot) -> AsyncIterator[Difference]:
-    """Yield the events that were given up, and those that have waited for too long."""
+    """Yield the events that were given up or set aside, and those that have waited for too long."""
     overdue = snapshot.at - snapshot.limits.event
     async for row in snapshot.rows(_INBOX, snapshot.since, overdue):
         since = f"{row['type']}, received at {row['received_at']:%Y-%m-%d %H:%M} UTC"
         because = f" The last attempt said: {row['error']}." if row["error"] else ""
         if row["state"] == "DEAD":
             code, told = DifferenceCode.EVENT_DEAD, f"was given up after {row['attempts']} attempts"
+        elif row["state"] == "QUARANTINED":
+            code, told = DifferenceCode.EVENT_QUARANTINED, "was set aside as not for this deployment"
         else:
             code, told = DifferenceCode.EVENT_PENDING, f"is still not settled, after {row['attempts']} attempts"
         yield Difference(code, About(AboutKind.EVENT, row["event_id"]), f"{since}, {told}.{because}")

@@ -14,6 +14,7 @@ class Check(StrEnum):
 
     BOOKS = "books"
     BALANCE = "balance"
+    SUSPENSE = "suspense"
     PAYMENTS = "payments"
     ITEMS = "items"
     EARNINGS = "earnings"
@@ -31,6 +32,7 @@ class Check(StrEnum):
 COMPARED = {
     Check.BOOKS: "each line of the provider's books with its group in the ledger, and back",
     Check.BALANCE: "what the provider holds with what the ledger says it holds",
+    Check.SUSPENSE: "what was settled in another currency with what was converted",
     Check.PAYMENTS: "each payment with its facts, its events and what was posted for it",
     Check.ITEMS: "each payment with the tip or purchase it is for, and with the stock kept for it",
     Check.EARNINGS: "each creator's earnings by day with the payments they come from",

@@ -133,7 +133,7 @@ WORKER: Final = {
     "status written, webhook not marked": _after(webhooks, "settle_batch"),
     "webhook marked, ledger not posted": _before(ledger, "post"),
     "ledger posted, not committed": _after(ledger, "post"),
-    "webhook settled and committed": _after(webhooks, "process", _worked),
+    "webhook settled and committed": _after(webhooks, "take", lambda taken, _: taken.number > 0),
     "sandbox claimed its event, not sent": _before(_Sender, "_post"),
     "sandbox sent its event, not noted": _after(_Sender, "_post"),
     "earning claimed, not posted": _before(maturing, "post"),
@@ -149,7 +149,8 @@ SWEEPER: Final = {
 
 def prepare(place: str) -> None:
     """Have this process kill itself at a place."""
+    from tests.faults.look_up_places import ALL as LOOK_UPS
     from tests.faults.payout_places import PAYOUTS
     from tests.faults.refund_places import RETURNS
 
-    {**WEB, **RELAY, **CANCEL, **WORKER, **SWEEPER, **PAYOUTS, **RETURNS}[place]()
+    {**WEB, **RELAY, **CANCEL, **WORKER, **SWEEPER, **PAYOUTS, **RETURNS, **LOOK_UPS}[place]()

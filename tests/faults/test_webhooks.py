@@ -35,6 +35,9 @@ ledger proved afterwards.
 | and further | `test_kill.py::test_worker_killed_settles_once[status written, webhook not marked]` |
 | and further | `test_kill.py::test_worker_killed_settles_once[webhook marked, ledger not posted]` |
 | and at its very end | `test_kill.py::test_worker_killed_settles_once[ledger posted, not committed]` |
+| kill -9 anywhere while an event is looked up | `test_look_ups.py::test_worker_killed_while_it_looks_up_settles_once` |
+| events that have to be looked up, in any order and twice | `test_look_ups.py::test_payments_that_are_looked_up_end_as_they_would_if_told` |
+| and of refunds and disputes | `test_look_ups.py::test_money_going_back_that_is_looked_up_ends_as_it_would_if_told` |
 | Redis down | `test_two_webs.py::test_while_redis_is_away_payments_go_on_and_watchers_get_everything_once_it_is_back` |
 | an event before our own create call has returned | `test_database.py::test_event_that_arrives_before_our_own_call_has_returned_is_settled` |
 | the API's answer and the webhook at once | `test_webhooks_order.py::test_api_answer_and_webhook_at_once_settle_once` |

@@ -75,6 +75,18 @@ def won(**more: int) -> Draft:
 
 PAYOUT = {"payout": EVENT, "asset": USD, "amount": 700}
 AT_PROVIDER = {"provider": "sandbox", "asset": USD}
+OWN = {**AT_PROVIDER, "balance_transaction": "txn_8"}
+
+
+def foreign_dispute(gross: int, fee: int) -> Draft:
+    return chart.foreign_settlement(
+        **AT_PROVIDER, balance_transaction="txn_1", gross=gross, provider_fee=fee, fees_to=AccountKind.DISPUTE_FEES
+    )
+
+
+def taken(amount: int = 500) -> Draft:
+    return chart.dispute_taken(dispute=EVENT, **AT_PROVIDER, returns=[back()], amount=amount)
+
 
 EVENTS: list[tuple[Draft, str, list[str]]] = [
     (
@@ -112,6 +124,61 @@ EVENTS: list[tuple[Draft, str, list[str]]] = [
         chart.foreign_settlement(**AT_PROVIDER, balance_transaction="txn_1", gross=-920, provider_fee=0),
         "foreign_settlement:sandbox:txn_1",
         ["suspense → sandbox:balance 920"],
+    ),
+    (
+        foreign_dispute(-920, 1500),
+        "foreign_settlement:sandbox:txn_1",
+        ["suspense → sandbox:balance 920", "dispute_fees → sandbox:balance 1500"],
+    ),
+    (
+        foreign_dispute(900, -1500),
+        "foreign_settlement:sandbox:txn_1",
+        ["sandbox:balance → suspense 900", "sandbox:balance → dispute_fees 1500"],
+    ),
+    (
+        chart.foreign_settlement(**AT_PROVIDER, balance_transaction="txn_1", gross=920, provider_fee=-40),
+        "foreign_settlement:sandbox:txn_1",
+        ["sandbox:balance → suspense 920", "sandbox:balance → provider_fees 40"],
+    ),
+    (
+        chart.platform_payout(**OWN, amount=5000, fee=25),
+        "platform_payout:sandbox:txn_8",
+        ["bank → sandbox:balance 5000", "provider_fees → sandbox:balance 25"],
+    ),
+    (
+        chart.platform_payout(**OWN, amount=5000, fee=-25),
+        "platform_payout:sandbox:txn_8",
+        ["bank → sandbox:balance 5000", "sandbox:balance → provider_fees 25"],
+    ),
+    (
+        chart.platform_payout_returned(**OWN, amount=5000, fee=25),
+        "platform_payout_returned:sandbox:txn_8",
+        ["sandbox:balance → bank 5000", "provider_fees → sandbox:balance 25"],
+    ),
+    (
+        chart.platform_payout_returned(**OWN, amount=5000, fee=-25),
+        "platform_payout_returned:sandbox:txn_8",
+        ["sandbox:balance → bank 5000", "sandbox:balance → provider_fees 25"],
+    ),
+    (
+        chart.platform_top_up(**OWN, amount=5000, fee=25),
+        "platform_top_up:sandbox:txn_8",
+        ["sandbox:balance → bank 5000", "provider_fees → sandbox:balance 25"],
+    ),
+    (
+        chart.platform_top_up(**OWN, amount=-5000, fee=-25),
+        "platform_top_up:sandbox:txn_8",
+        ["bank → sandbox:balance 5000", "sandbox:balance → provider_fees 25"],
+    ),
+    (
+        chart.provider_fee(**OWN, amount=25),
+        "provider_fee:sandbox:txn_8",
+        ["provider_fees → sandbox:balance 25"],
+    ),
+    (
+        chart.provider_fee(**OWN, amount=-25),
+        "provider_fee:sandbox:txn_8",
+        ["sandbox:balance → provider_fees 25"],
     ),
     (matured(), f"earning:{PAYMENT}", ["pending → available 765", "pending → reserve 85"]),
     (
@@ -166,6 +233,25 @@ EVENTS: list[tuple[Draft, str, list[str]]] = [
         ],
     ),
     (
+        taken(),
+        f"dispute:{EVENT}:taken",
+        [
+            "pending → sandbox:clearing 425 or owed",
+            "fees → sandbox:clearing 50",
+            "tax_payable → sandbox:clearing 25",
+        ],
+    ),
+    (
+        taken(510),
+        f"dispute:{EVENT}:taken",
+        [
+            "pending → sandbox:clearing 425 or owed",
+            "fees → sandbox:clearing 50",
+            "tax_payable → sandbox:clearing 25",
+            "chargebacks → sandbox:clearing 10",
+        ],
+    ),
+    (
         chart.dispute_written_off(dispute=EVENT, creator_id=CREATOR, asset=USD, amount=425),
         f"dispute:{EVENT}:written_off",
         ["chargebacks → owed 425"],
@@ -210,6 +296,11 @@ REVERSALS: list[tuple[Draft, str, str]] = [
         "refund_transaction:sandbox:txn_2",
     ),
     (won(), "dispute_won:sandbox:txn_4", "dispute_withdrawn:sandbox:txn_3"),
+    (
+        chart.dispute_given_back(dispute=EVENT),
+        f"dispute:{EVENT}:taken:undone",
+        f"dispute:{EVENT}:taken",
+    ),
     (
         chart.write_off_undone(dispute=EVENT),
         f"dispute:{EVENT}:written_off:undone",

@@ -42,6 +42,7 @@ async def keep(connection: asyncpg.Connection, pool: asyncpg.Pool) -> None:
     await asyncio.gather(*(_tip_elsewhere(books, pool, f"txn_{number}") for number in range(3, 8)))
     await _sent_back(books)
     await _converted(books)
+    await _own_money(books)
     await _held(books)
     await _accounts_changed(books)
     await _nothing_moved(books)
@@ -132,6 +133,24 @@ async def _converted(books: Books) -> None:
         chart.conversion(conversion=uuid4(), sell=dollars, buy=euros, quote=quote),
     )
     assert isinstance(await ledger.reverse("conversion undone", undone.group_id, on=books.connection), Posted)
+
+
+async def _own_money(books: Books) -> None:
+    """What is the platform's own with a provider, and a dispute that was settled in another currency."""
+    split = chart.Split(net=85, fee=10, tax=5)
+    returns = [chart.Return(books.creator, split, taken_from=AccountKind.AVAILABLE)]
+    dispute, euros = uuid4(), {"provider": "sandbox", "asset": "EUR", "fees_to": AccountKind.DISPUTE_FEES}
+    await books.post(
+        chart.platform_top_up(**SANDBOX, balance_transaction="txn_top_up", amount=500, fee=2),
+        chart.platform_payout(**SANDBOX, balance_transaction="txn_payout", amount=300, fee=1),
+        chart.platform_payout_returned(**SANDBOX, balance_transaction="txn_payout_back", amount=300, fee=-1),
+        chart.provider_fee(**SANDBOX, balance_transaction="txn_bill", amount=25),
+        chart.provider_fee(**SANDBOX, balance_transaction="txn_bill_back", amount=-5),
+        chart.dispute_taken(dispute=dispute, **SANDBOX, returns=returns, amount=100),
+        chart.foreign_settlement(**euros, balance_transaction="txn_taken", gross=-92, provider_fee=15),
+        chart.dispute_given_back(dispute=dispute),
+        chart.foreign_settlement(**euros, balance_transaction="txn_given", gross=90, provider_fee=-15),
+    )
 
 
 async def _held(books: Books) -> None:

@@ -688,6 +688,43 @@ update ledger.movement set debit = $balance where kind = 'gift';
 -- 15: a settlement both ways
 update ledger.movement set debit = $suspense where kind = 'foreign_settlement.provider_fee';
 
+-- 15: a settlement with two fees
+insert into ledger.movement (
+    id, group_id, asset_id, kind, debit, credit, amount,
+    debit_after, credit_after, debit_version, credit_version, posted_at, effective_at
+)
+select
+    gen_random_uuid(), m.group_id, asset_id, 'fee', (
+        select id from ledger.account where code = 'platform:dispute_fees:EUR'
+    ), debit, 1,
+    debit_after, credit_after, 1000, 1000, posted_at, effective_at
+from ledger.movement as m join ledger.request using (group_id)
+where key = 'foreign_settlement:sandbox:txn_euros' and m.kind = 'foreign_settlement.gross';
+
+-- 15: a payout to nobody's bank
+update ledger.movement set debit = $chargebacks where kind = 'platform_payout';
+
+-- 15: a payout of nothing but its fee
+delete from ledger.movement where kind = 'platform_payout';
+
+-- 15: a payout returned that went out
+update ledger.movement set debit = credit, credit = debit where kind = 'platform_payout_returned';
+
+-- 15: a fee billed and given back at once
+insert into ledger.movement (
+    id, group_id, asset_id, kind, debit, credit, amount,
+    debit_after, credit_after, debit_version, credit_version, posted_at, effective_at
+)
+select
+    gen_random_uuid(), m.group_id, asset_id, kind, credit, debit, 1,
+    debit_after, credit_after, 1000, 1000, posted_at, effective_at
+from ledger.movement as m join ledger.request using (group_id)
+where key = 'provider_fee:sandbox:txn_bill';
+
+-- 15: a bill that a bank paid
+update ledger.movement as m set debit = $bank from ledger.request
+where ledger.request.group_id = m.group_id and key = 'provider_fee:sandbox:txn_bill';
+
 -- 15: a dispute that took more than it withdrew
 update ledger.movement set amount = amount + 1 where kind = 'dispute.withdrawn';
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from core.clock import now
 from ledger import AccountKind, chart
-from providers.payments.base import BalanceEntry, BalanceKind
+from providers.payments.base import BalanceEntry, BalanceKind, ChargeFact, Subject
 from services.reconciliation import DifferenceCode as Code
 from services.reconciliation import Limits
 from tests.reconciliation.faults import fault, paid, pay
@@ -17,6 +17,23 @@ async def line(scene: Scene) -> BalanceEntry:
     """Return the one line there is in the provider's books."""
     (entry,) = [entry async for entry in scene.sandbox.balance_entries(now() - timedelta(days=1))]
     return entry
+
+
+async def converted(scene: Scene) -> UUID:
+    """Let a tip of ten dollars come in as 9.20 euros, less a fee of 0.40; return the payment's id."""
+    payment = await scene.tip()
+    await scene.arrived()
+    await scene.run("update inbox_events set state = 'DONE'")
+    whole = await line(scene)
+    settled = replace(whole, amount=920, fee=40, net=880, currency="EUR")
+    scene.provider.lines = lambda entries: [settled if entry.id == whole.id else entry for entry in entries]
+    scene.provider.holds = lambda holds: {**holds, "USD": holds["USD"] - whole.net, "EUR": 880}
+    facts = [
+        replace(fact, gross=920, fee=40, currency="EUR") if isinstance(fact, ChargeFact) else fact
+        for fact in await scene.sandbox.fetch(Subject.PAYMENT, whole.provider_reference or "")
+    ]
+    await scene.engine.settle(scene.engine, facts, look_up_at=None)
+    return payment
 
 
 @fault(Code.PROVIDER_SILENT)
@@ -75,6 +92,11 @@ async def ledger_holds_more_than_its_groups_say(scene: Scene) -> str:
     return "USD"
 
 
+@fault(Code.SETTLED_IN_OTHER_CURRENCY)
+async def provider_settled_in_euros(scene: Scene) -> str:
+    return pay(await converted(scene))
+
+
 @fault(Code.EVENT_MISSED, safe=True)
 async def event_never_arrived(scene: Scene) -> str:
     await paid(scene)
@@ -88,6 +110,15 @@ async def event_was_given_up(scene: Scene) -> str:
     await paid(scene)
     event = await scene.owner.fetchval("select max(event_id) from inbox_events")
     await scene.run("update inbox_events set state = 'DEAD', error = 'poison' where event_id = $1", event)
+    return str(event)
+
+
+@fault(Code.EVENT_QUARANTINED)
+async def event_was_not_for_us(scene: Scene) -> str:
+    await paid(scene)
+    event = await scene.owner.fetchval("select max(event_id) from inbox_events")
+    sql = "update inbox_events set state = 'QUARANTINED', error = 'FOREIGN MODE' where event_id = $1"
+    await scene.run(sql, event)
     return str(event)
 
 

@@ -63,7 +63,9 @@ async def test_settlement_in_another_currency_waits_in_suspense_and_matches_its_
             provider="sandbox", balance_transaction="txn_foreign", asset="EUR", gross=900, provider_fee=20
         )
     )
-    assert found(await scene.reconcile()) == []
+    report = await scene.reconcile()
+    assert found(report) == [("SETTLED_IN_OTHER_CURRENCY", "platform:suspense:EUR")]
+    assert only(report, DifferenceCode.SETTLED_IN_OTHER_CURRENCY).found == 900
 
 
 async def test_books_of_another_provider_are_none_of_this_ones(scene: Scene) -> None:

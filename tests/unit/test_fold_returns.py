@@ -31,6 +31,7 @@ from services.fold import (
     DisputeEntry,
     Known,
     Position,
+    Premature,
     RefundEntry,
     RefundKnown,
     Returns,
@@ -222,11 +223,12 @@ class Payment:
             known, _ = fold(known, fact)
         elif isinstance(fact, ChargeFact):
             if not charged_now:
+                settled = chart.charge if fact.currency == "USD" else chart.foreign_settlement
                 drafts.append(
-                    chart.charge(
+                    settled(
                         provider="sandbox",
                         balance_transaction=fact.balance_transaction,
-                        asset="USD",
+                        asset=fact.currency,
                         gross=fact.gross,
                         provider_fee=fact.fee,
                         reference=PAYMENT,
@@ -254,7 +256,7 @@ class Payment:
         refunded, pending, stand = standing(followed.refunds, followed.disputes)
         assert pending >= 0
         known = replace(known, refunded=refunded if captured else 0, dispute=stand)
-        return Payment(known, followed, charged_now, self.books.posted([*drafts, *effects.drafts]))
+        return Payment(known, remembered(followed), charged_now, self.books.posted([*drafts, *effects.drafts]))
 
     def matured(self) -> "Payment":
         """Let the earning mature as it stands, a tenth of it into the reserve."""
@@ -278,6 +280,19 @@ class Payment:
         return dict(self.books.balances).get(chart.creator(kind, "USD", CREATOR).code, 0)
 
 
+def remembered(returns: Returns) -> Returns:
+    """Return refunds and disputes as the tables keep them: without the currencies their lines were in."""
+    refunds = (
+        replace(entry, known=replace(entry.known, converted=None, return_converted=None))
+        for entry in returns.refunds
+    )
+    disputes = (
+        replace(entry, known=replace(entry.known, withdrawal_currency=None, reinstatement_currency=None))
+        for entry in returns.disputes
+    )
+    return replace(returns, refunds=tuple(refunds), disputes=tuple(disputes))
+
+
 def fresh(asked: Sequence[tuple[UUID, int]] = ()) -> Payment:
     """Return a payment that nothing was told of but what we asked for ourselves; that needed it captured."""
     position = Position(PAYMENT, CREATOR, "sandbox", "USD", SPLIT if asked else None)
@@ -296,7 +311,10 @@ def ends(flow: Flow) -> set[Payment]:
     while waiting:
         mask, payment = waiting.pop()
         for number, fact in enumerate(flow.facts):
-            reached = (mask | 1 << number, payment.told(fact))
+            try:
+                reached = (mask | 1 << number, payment.told(fact))
+            except Premature:
+                continue  # told again later
             if reached not in seen:
                 seen.add(reached)
                 waiting.append(reached)
@@ -418,3 +436,160 @@ def test_disputes_are_of_the_payment_they_are_told_of() -> None:
     take([], entries, [dispute(2, DisputeState.NEEDS_RESPONSE)], lambda: DISPUTE)
     take([], entries, [dispute(3, DisputeState.LOST)], lambda: UUID(int=99))
     assert [(entry.id, entry.known.state) for entry in entries] == [(DISPUTE, DisputeState.LOST)]
+
+
+# What the provider converted ------------------------------------------------------------------------------
+
+
+def euros(transaction: str, amount: int, fee: int = 0) -> BalanceMove:
+    return BalanceMove(transaction, amount, fee, "EUR")
+
+
+def converted_refund(second: int, state: RefundState, *, returned: bool = False) -> RefundFact:
+    fact = refund(second, state, 333, paid_by="txn_r", returned_by="txn_b" if returned else None)
+    back = euros("txn_b", 301) if returned else None
+    return replace(fact, converted=euros("txn_r", 306, 2), return_converted=back)
+
+
+def converted_dispute(second: int, state: DisputeState, *, won: bool = False) -> DisputeFact:
+    fact = dispute(second, state)
+    back = euros("txn_w", 915, 1000) if won else None
+    return replace(fact, withdrawal=euros("txn_d", 920, 1400), reinstatement=back)
+
+
+CHARGED_IN_EUROS = replace(charged(), gross=918, fee=28, currency="EUR")
+# The flow; what is left in clearing and in suspense; and what stands of fees of the provider.
+CONVERTED = {
+    "charged": (Flow((paid(), CHARGED_IN_EUROS), PaymentStatus.SUCCEEDED), -GROSS, 918, (-28, 0)),
+    "charged and refunded": (
+        Flow(
+            (paid(), CHARGED_IN_EUROS, refund(2, PENDING, 333), converted_refund(3, SUCCEEDED)),
+            PaymentStatus.PARTIALLY_REFUNDED,
+            [(OURS, 333)],
+        ),
+        333 - GROSS,
+        918 - 306,
+        (-30, 0),
+    ),
+    "refunded at the provider": (
+        Flow(
+            (*CAPTURED, replace(converted_refund(2, SUCCEEDED), reference=None)), PaymentStatus.PARTIALLY_REFUNDED
+        ),
+        333,
+        -306,
+        (-2, 0),
+    ),
+    "refunded, failed later": (
+        Flow(
+            (*CAPTURED, converted_refund(2, SUCCEEDED), converted_refund(3, FAILED, returned=True)),
+            PaymentStatus.SUCCEEDED,
+            [(OURS, 333)],
+        ),
+        0,
+        -5,
+        (-2, 0),
+    ),
+    "disputed": (
+        Flow((*CAPTURED, converted_dispute(2, DisputeState.NEEDS_RESPONSE)), PaymentStatus.DISPUTED),
+        GROSS,
+        -920,
+        (0, -1400),
+    ),
+    "disputed, lost, and won on appeal": (
+        Flow(
+            (
+                *CAPTURED,
+                converted_dispute(2, DisputeState.NEEDS_RESPONSE),
+                converted_dispute(3, DisputeState.LOST),
+                converted_dispute(4, DisputeState.WON, won=True),
+            ),
+            PaymentStatus.SUCCEEDED,
+        ),
+        0,
+        -5,
+        (0, -400),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONVERTED)
+def test_what_was_converted_waits_in_suspense_in_every_order_and_the_rest_is_as_ever(name: str) -> None:
+    flow, due, waiting, (provider_fees, dispute_fees) = CONVERTED[name]
+    reached = ends(flow)
+
+    assert {payment.known.status for payment in reached} == {flow.status}
+    assert len({payment.books for payment in reached}) == 1
+    books = dict(next(iter(reached)).books.balances)
+    assert books.get("sandbox:clearing:USD", 0) == due
+    assert books.get("platform:suspense:EUR", 0) == waiting
+    assert books.get("platform:provider_fees:EUR", 0) == provider_fees
+    assert books.get("platform:dispute_fees:EUR", 0) == dispute_fees
+    # What came in and went out, and is still at the provider, is in euros.
+    assert -books.get("sandbox:balance:EUR", 0) == waiting + provider_fees + dispute_fees
+    same = ends(Flow([as_if_not_converted(fact) for fact in flow.facts], flow.status, flow.asked))
+    of_the_creator = f"creator:{CREATOR}"
+    for payment in (*reached, *same):
+        creators = {code: amount for code, amount in payment.books.balances if code.startswith(of_the_creator)}
+        assert creators == {code: amount for code, amount in books.items() if code.startswith(of_the_creator)}
+
+
+def as_if_not_converted(fact: Fact) -> Fact:
+    match fact:
+        case ChargeFact():
+            return charged()
+        case RefundFact():
+            return replace(fact, converted=None, return_converted=None)
+        case DisputeFact():
+            return dispute((fact.at - START).seconds, fact.state, won=fact.reinstatement is not None)
+        case _:
+            return fact
+
+
+def told(*facts: Fact, asked: Sequence[tuple[UUID, int]] = ()) -> Payment:
+    payment = fresh(asked)
+    for fact in facts:
+        payment = payment.told(fact)
+    return payment
+
+
+def test_line_is_posted_once_as_the_fact_that_named_it_first_says() -> None:
+    plain = told(*CAPTURED, refund(2, SUCCEEDED, 333, paid_by="txn_r"), asked=[(OURS, 333)])
+    assert plain.told(converted_refund(3, SUCCEEDED)).books == plain.books
+    converted = told(*CAPTURED, converted_refund(2, SUCCEEDED), asked=[(OURS, 333)])
+    assert converted.told(refund(3, SUCCEEDED, 333, paid_by="txn_r")).books == converted.books
+
+
+def test_refund_that_came_back_in_the_payments_own_currency_waits_beside_what_had_left_in_another() -> None:
+    back = replace(converted_refund(3, FAILED, returned=True), return_converted=None)
+    books = dict(told(*CAPTURED, converted_refund(2, SUCCEEDED), back, asked=[(OURS, 333)]).books.balances)
+    assert books["platform:suspense:EUR"] == -306
+    assert books["platform:suspense:USD"] == 333
+    assert "sandbox:clearing:USD" not in books
+
+
+@pytest.mark.parametrize(
+    "early", [converted_refund(2, SUCCEEDED), converted_dispute(2, DisputeState.NEEDS_RESPONSE)]
+)
+def test_what_was_converted_of_a_payment_not_yet_captured_is_told_again(early: Fact) -> None:
+    with pytest.raises(Premature):
+        fresh().told(early)
+
+
+def test_dispute_withdrawn_in_its_own_currency_and_reinstated_in_another_is_for_a_person() -> None:
+    taken = told(*CAPTURED, dispute(2, DisputeState.NEEDS_RESPONSE))
+    won = replace(dispute(3, DisputeState.WON, won=True), reinstatement=euros("txn_w", 915))
+    with pytest.raises(Contradiction, match="another currency"):
+        taken.told(won)
+
+
+def test_move_in_the_disputes_own_currency_is_none_that_was_converted() -> None:
+    fact = replace(dispute(2, DisputeState.NEEDS_RESPONSE), withdrawal=BalanceMove("txn_d", GROSS, 1500, "USD"))
+    assert told(*CAPTURED, fact).books == told(*CAPTURED, dispute(2, DisputeState.NEEDS_RESPONSE)).books
+
+
+def test_what_was_converted_says_nothing_new_when_it_is_told_again() -> None:
+    """So that a dispute or a refund is not taken for outdated, or written anew, each time it is looked up."""
+    facts = (converted_refund(2, SUCCEEDED), converted_dispute(2, DisputeState.NEEDS_RESPONSE))
+    payment = told(*CAPTURED, *facts, asked=[(OURS, 333)])
+    for fact in facts:
+        assert payment.told(fact) == payment

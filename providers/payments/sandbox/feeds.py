@@ -1,5 +1,6 @@
 """What is read of the sandbox: objects, its events again, and its books. And its clock."""
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -32,6 +33,7 @@ select * from sandbox.balance_transaction
  where (at, seq) > ($1::timestamptz, $2::bigint) and at >= $1::timestamptz
  order by at, seq limit $3::integer
 """
+_ENTRY: Final = "select * from sandbox.balance_transaction where id = $1::text"
 _BALANCES: Final = """
 select currency, sum(amount - fee)::bigint as balance from sandbox.balance_transaction group by currency
 """
@@ -47,6 +49,7 @@ _PREFIXES: Final = {
     Subject.TRANSFER: "sbt_",
     Subject.PAYOUT: "sbp_",
 }
+_LINE: Final = re.compile(r"txn_[0-9a-f]{32}(_[a-z]{1,20})?", re.ASCII)
 _LONGEST_ADVANCE: Final = timedelta(days=3650)
 
 
@@ -54,11 +57,13 @@ class Feeds(Desk):
     """The part of the provider that is read, and its clock."""
 
     async def fetch(self, subject: Subject, provider_reference: str) -> Sequence[Fact]:
-        """Return an object as it is now; of a payment also its charge, refunds and disputes.
+        """Return an object as it is now; of a payment also its charge, refunds and disputes; a line of the books.
 
         Errors: NOT_FOUND, UNAVAILABLE.
         """
         missing = f"{subject.value.lower()}_not_found"
+        if subject is Subject.BALANCE_ENTRY:
+            return await self._entry(provider_reference, missing)
         reference = known_form(provider_reference, _PREFIXES[subject], missing)
         facts = await self._look_up(subject, reference, None)
         if not facts:
@@ -68,10 +73,10 @@ class Feeds(Desk):
     async def find(self, subject: Subject, reference: UUID) -> Sequence[Fact]:
         """Return the same of the object made for our id, or nothing when there is none.
 
-        Errors: UNSUPPORTED (disputes have no id of ours), UNAVAILABLE.
+        Errors: UNSUPPORTED (disputes and lines of the books have no id of ours), UNAVAILABLE.
         """
-        if subject is Subject.DISPUTE:
-            raise unsupported("find_dispute")
+        if subject in {Subject.DISPUTE, Subject.BALANCE_ENTRY}:
+            raise unsupported(f"find_{subject.value.lower()}")
         return await self._look_up(subject, None, reference)
 
     async def _look_up(
@@ -82,6 +87,14 @@ class Feeds(Desk):
         )
         return tuple(READERS[row["kind"]](store.decoded(row["object"])) for row in rows)
 
+    async def _entry(self, line: str, missing: str) -> tuple[BalanceEntry, ...]:
+        if not _LINE.fullmatch(line):
+            raise store.not_found(missing)
+        rows = await store.ask_all(self._pool, _ENTRY, line, changes=False)
+        if not rows:
+            raise store.not_found(missing)
+        return tuple(_entry(row) for row in rows)
+
     async def events(self, since: datetime) -> AsyncIterator[Event]:
         """Yield the events since a moment, oldest first, each as it was sent, a lost one too.
 
@@ -91,7 +104,7 @@ class Feeds(Desk):
         while True:
             rows = await store.ask_all(self._pool, _EVENTS, after, last, PAGE, changes=False)
             for row in rows:
-                yield webhooks.decode(row["id"], row["body"], row["body"].encode())
+                yield webhooks.decode(row["body"].encode())
             if len(rows) < PAGE:
                 return
             after, last = rows[-1]["created_at"], rows[-1]["id"]

@@ -7,7 +7,7 @@ from typing import Final
 import asyncpg
 
 from core.batcher import Batcher
-from providers.payments.base import Capabilities, Capability, Event, Fact
+from providers.payments.base import Capabilities, Capability, Event, Fact, Subject
 from providers.payments.sandbox import translation, webhooks
 from providers.payments.sandbox.accounts import Accounts
 from providers.payments.sandbox.control import SandboxControl
@@ -37,6 +37,9 @@ FEATURES: Final = frozenset(
     }
 )
 
+REPLAYED: Final = frozenset(Subject) - {Subject.BALANCE_ENTRY}
+"""It has events of every kind of object; a line of its books is none."""
+
 
 class SandboxProvider(Payments, Methods, Refunds, Disputes, Accounts, Payouts, Feeds):
     """A deterministic payment provider with its state in PostgreSQL, in the schema ``sandbox``.
@@ -60,7 +63,9 @@ class SandboxProvider(Payments, Methods, Refunds, Disputes, Accounts, Payouts, F
         processing_time: timedelta = timedelta(seconds=2),
     ) -> None:
         self.capabilities = Capabilities(
-            currencies=dict.fromkeys(currencies, (SMALLEST_CHARGE, LARGEST_CHARGE)), features=FEATURES
+            currencies=dict.fromkeys(currencies, (SMALLEST_CHARGE, LARGEST_CHARGE)),
+            features=FEATURES,
+            replayed=REPLAYED,
         )
         self._pool = pool
         self._creating = Batcher(self._create_all)
@@ -71,6 +76,10 @@ class SandboxProvider(Payments, Methods, Refunds, Disputes, Accounts, Payouts, F
     def verify(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Event:
         """Return the event of a webhook that one of our secrets signed. Raises only WebhookRejected."""
         return webhooks.verify(self._keys, headers, body, now)
+
+    def decode(self, raw: bytes) -> Event:
+        """Return the event that stored bytes tell of; none is foreign. Raises only WebhookRejected."""
+        return webhooks.decode(raw)
 
     def translate(self, event: Event) -> Sequence[Fact]:
         """Return the facts an event states. Raises only WebhookRejected: a known type, malformed."""

@@ -79,7 +79,10 @@ def verify(keys: Sequence[Webhook], headers: Mapping[str, str], body: bytes, now
     matches = [hmac.compare_digest(a, b) for a in expected for b in signatures[:_MOST_SIGNATURES]]
     if not any(matches):
         raise WebhookRejected("No signature is one of ours.")
-    return decode(event_id, text, body)
+    event = decode(body)
+    if event.id != event_id:
+        raise WebhookRejected("The body is not the event that the webhook-id names.")
+    return event
 
 
 def _header(headers: Mapping[str, str], name: str) -> str:
@@ -111,16 +114,17 @@ def _moment(seconds: int) -> datetime:
     return _EPOCH + timedelta(seconds=seconds)
 
 
-def decode(event_id: str, text: str, raw: bytes) -> Event:
-    """Return the event that a body tells of. Raises only WebhookRejected."""
+def decode(raw: bytes) -> Event:
+    """Return the event that stored bytes tell of. Raises only WebhookRejected."""
     try:
-        body = orjson.loads(text)  # refuses NaN and nesting beyond 1,024 levels by itself
+        body = orjson.loads(raw)  # refuses what is not UTF-8, NaN and nesting beyond 1,024 levels by itself
     except orjson.JSONDecodeError:
         raise WebhookRejected("The body is not JSON.") from None
     if not isinstance(body, dict) or not isinstance(body.get("type"), str):
         raise WebhookRejected("The body is not an event.")
-    if body.get("id") != event_id:
-        raise WebhookRejected("The body is not the event that the webhook-id names.")
+    event_id = body.get("id")
+    if not isinstance(event_id, str) or not event_id:
+        raise WebhookRejected("The body is not an event.")
     if body.get("livemode") is not False:
         raise WebhookRejected("The sandbox has no live events.")
     return Event(event_id, body["type"], body, raw, _created(body.get("created")))
