@@ -57,6 +57,7 @@ class PaymentMutation:
             method=await _method(info, input),
             return_url=input.return_url,
             key=input.idempotency_key,
+            saved=input.payment_method_id is not None,
         )
         answer = await charging.confirm(info.context.engine, info.context.viewer, command)
         info.context.replayed = answer.replayed

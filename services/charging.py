@@ -57,13 +57,14 @@ _AUTHENTICATION_LOOK_UP: Final = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Confirm:
-    """Confirm a payment with a tokenised method of its provider."""
+    """Confirm a payment with a tokenised method of its provider, or with a ``saved`` one of the payer's."""
 
     payment_id: UUID
     method: str
     return_url: str | None
     key: str
     off_session: bool = False
+    saved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,8 @@ async def confirm(engine: Engine, viewer: Viewer, command: Confirm) -> Answer:
     body = {"payment": command.payment_id, "method": command.method, "return": command.return_url}
     if command.off_session:
         body["offSession"] = True
+    if command.saved:
+        body["saved"] = True
     request = Request.of(viewer, "paymentConfirm", command.key, body)
     if command.return_url is not None:
         ensure_return_url(command.return_url)
@@ -122,6 +125,7 @@ async def confirm(engine: Engine, viewer: Viewer, command: Confirm) -> Answer:
         method=command.method,
         return_url=command.return_url,
         off_session=command.off_session,
+        saved=command.saved,
     )
     refusal: Refused | None = None
     try:

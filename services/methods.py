@@ -66,6 +66,11 @@ _USABLE: Final = "provider_reference is not null and detached_at is null and not
 _LIST: Final = f"select * from payment_methods where user_id = $1 and {_USABLE}"  # ruff: ignore[hardcoded-sql-expression] - made of constants
 _READ_OWN: Final = f"select * from payment_methods where id = $1 and user_id = $2 and {_USABLE}"  # ruff: ignore[hardcoded-sql-expression] - made of constants
 
+_CUSTOMER: Final = """
+    select customer_reference from payment_methods
+    where user_id = $1 and provider = $2 and customer_reference is not null order by id limit 1
+"""
+
 _RETRY_AFTER: Final = timedelta(seconds=10)
 # From then on a provider may have forgotten the key, and a repeat would no longer be the same.
 _FORGOTTEN_AFTER: Final = timedelta(hours=23)
@@ -214,8 +219,13 @@ async def _taken_over(engine: Engine, method_id: UUID) -> bool:
 
 
 async def _save_at_provider(engine: Engine, user_id: UUID, method_id: UUID, token: str) -> None:
-    command = base.SaveMethod(idempotency_key=f"method:{method_id}", customer=user_id, method=token)
     writer = engine.database.writer
+    command = base.SaveMethod(
+        idempotency_key=f"method:{method_id}",
+        customer=user_id,
+        method=token,
+        customer_reference=await writer.fetchval(_CUSTOMER, user_id, engine.provider.name),
+    )
     try:
         saved = await engine.provider.save_method(command)
     except base.ProviderError as error:

@@ -130,7 +130,7 @@ async def onboard(engine: Engine, viewer: Viewer, command: Onboard) -> Onboardin
 
     outcome = await once(engine, request, act)
     at = now()
-    # An account is opened in as many requests: made, set up, read, and the address to go on at.
+    # A provider may take as many requests: it is made, read, set up, and there is an address to go on at.
     lease = claimed_until(engine, at, calls=4)
     row = await engine.database.writer.fetchrow(_CLAIM, command.creator_id, lease, at)
     if row is None:

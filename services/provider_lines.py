@@ -8,7 +8,8 @@ import structlog
 from ledger import chart
 from models.database import Connection
 from providers.payments.base import BalanceEntry, ChargeFact, DisputeFact, PaymentFact, RefundFact
-from services.fold import Contradiction, ReturnFact, own_money
+from services import fold
+from services.fold import Contradiction, Known, ReturnFact, own_money
 
 _NOT_DECLARED: Final = "The provider moved {}, which is no asset here: declare it first."
 _DECLARED: Final = "select code from ledger.asset where code = any($1::text[])"
@@ -49,12 +50,12 @@ def ensure_declared(undeclared: Iterable[str]) -> None:
         raise Contradiction(_NOT_DECLARED.format(code))
 
 
-def foreign_codes(row: Any, facts: Iterable[PaymentFact | ChargeFact | ReturnFact]) -> set[str]:
+def foreign_codes(row: Any, facts: Iterable[PaymentFact | ChargeFact | BalanceEntry | ReturnFact]) -> set[str]:
     """Return the currencies that the provider converted a payment's money into."""
     codes: set[str | None] = set()
     for fact in facts:
         match fact:
-            case ChargeFact():
+            case ChargeFact() | BalanceEntry():
                 codes.add(fact.currency)
             case RefundFact():
                 codes.update(move.currency for move in (fact.converted, fact.return_converted) if move)
@@ -75,6 +76,11 @@ def charge(row: Any, fact: ChargeFact) -> chart.Draft:
         reference=row["id"],
         effective_at=fact.at,
     )
+
+
+def let_go(row: Any, entry: BalanceEntry) -> chart.Draft:
+    """Return what was let go of a payment posts. Raises ``Contradiction``."""
+    return fold.let_go(Known.of(row), entry, provider=row["provider"], payment=row["id"])
 
 
 def raise_alarm(drafts: Iterable[tuple[Any, chart.Draft]]) -> None:

@@ -35,12 +35,23 @@ from providers.payments.base import (
 from services import earnings, payments, payout_accounts, payouts, provider_lines, purchases, returns
 from services.calls import patience
 from services.engine import Engine
-from services.fold import Contradiction, Decided, Known, Premature, ReturnFact, Told, Unanswered, fold
+from services.fold import (
+    Contradiction,
+    Decided,
+    Known,
+    Premature,
+    ReturnFact,
+    Told,
+    Unanswered,
+    fold,
+    is_let_go,
+)
 from services.payments import Change
 from services.posting import GaveBack, post
 from services.returns import ReturnsChange
 
-_OfObject = PaymentFact | ChargeFact | ReturnFact | TransferFact | PayoutFact | AccountFact
+# A line of the provider's books is of a payment where it is what was let go of one.
+_OfPayment = PaymentFact | ChargeFact | BalanceEntry | ReturnFact
 
 _UNFINISHED: Final = (ProviderState.PROCESSING, ProviderState.REQUIRES_ACTION)
 _LOOK_UP_AFTER: Final = timedelta(minutes=1)
@@ -70,10 +81,11 @@ class Settled:
     def contradiction_of(self, facts: Iterable[Told]) -> str | None:
         """Return why one of some facts, or what else was told of its object, cannot be true; None if all can."""
         for fact in facts:
-            if isinstance(fact, BalanceEntry):
-                why = self.untrue_lines.get(fact.id)
+            subject = subject_of(fact)
+            if subject is not None:
+                why = self.contradictions.get(subject)
             else:
-                why = self.contradictions.get(_object_of(fact))
+                why = self.untrue_lines.get(fact.id) if isinstance(fact, BalanceEntry) else None
             if why is not None:
                 return why
         return None
@@ -82,12 +94,8 @@ class Settled:
 def subject_of(fact: Told) -> UUID | None:
     """Return the id of our object that is locked for a fact: the payment's, the payout's or the creator's.
 
-    None for a line of the provider's books, which is about none of them.
+    None for a line of the provider's books which is about none of them.
     """
-    return None if isinstance(fact, BalanceEntry) else _object_of(fact)
-
-
-def _object_of(fact: _OfObject) -> UUID:
     if isinstance(fact, (RefundFact, DisputeFact, Decided, Unanswered)):
         return fact.payment
     return fact.reference
@@ -184,15 +192,15 @@ async def settle_batch(
 class _Sorted:
     """Facts by what they are about."""
 
-    of_payments: defaultdict[UUID, list[PaymentFact | ChargeFact | ReturnFact]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
+    of_payments: defaultdict[UUID, list[_OfPayment]] = field(default_factory=lambda: defaultdict(list))
     of_payouts: list[TransferFact | PayoutFact] = field(default_factory=list)
     of_accounts: list[AccountFact] = field(default_factory=list)
     of_own_money: list[BalanceEntry] = field(default_factory=list)
 
     def add(self, fact: Told) -> None:
         match fact:
+            case BalanceEntry(reference=UUID() as payment) if is_let_go(fact):
+                self.of_payments[payment].append(fact)
             case BalanceEntry():
                 self.of_own_money.append(fact)
             case TransferFact() | PayoutFact():
@@ -207,7 +215,7 @@ class _Sorted:
 
 async def _settle_payments(
     transaction: Transaction,
-    told: dict[UUID, list[PaymentFact | ChargeFact | ReturnFact]],
+    told: dict[UUID, list[_OfPayment]],
     at: datetime,
     *,
     answered: bool,
@@ -224,6 +232,7 @@ async def _settle_payments(
     held = await returns.load(with_returns, on=connection) if with_returns else {}
     changes: list[Change] = []
     charges: list[tuple[Any, ChargeFact]] = []
+    released: list[chart.Draft] = []
     returned: list[ReturnsChange] = []
     contradictions: dict[UUID, str] = {}
     premature: set[UUID] = set()
@@ -232,6 +241,7 @@ async def _settle_payments(
         still = answered and claim in {None, row["calling_until"]}
         try:
             provider_lines.ensure_declared(foreign[row["id"]] & undeclared)
+            let_go = [provider_lines.let_go(row, fact) for fact in about if isinstance(fact, BalanceEntry)]
             change, back = _fold_all(row, about, held.get(row["id"]), at, answered=still, look_up_at=look_up_at)
         except Contradiction as contradiction:
             contradictions[row["id"]] = str(contradiction)
@@ -246,6 +256,7 @@ async def _settle_payments(
             changes.append(change)
         if back is not None:
             returned.append(back)
+        released.extend(let_go)
         charges.extend((row, fact) for fact in about if isinstance(fact, ChargeFact))
     if changes:
         await payments.write_changes(changes, on=connection, at=at)
@@ -261,7 +272,7 @@ async def _settle_payments(
     provider_lines.raise_alarm([*first, *((back.row, draft) for back in returned for draft in back.drafts)])
     unknown = frozenset(told) - {row["id"] for row in rows}
     return Settled(
-        (*drafts, *(draft for back in returned for draft in back.drafts)),
+        (*drafts, *released, *(draft for back in returned for draft in back.drafts)),
         unknown,
         contradictions,
         gave_back,
@@ -275,7 +286,7 @@ def _is_return(fact: Any) -> bool:
 
 def _fold_all(
     row: Any,
-    facts: Sequence[PaymentFact | ChargeFact | ReturnFact],
+    facts: Sequence[_OfPayment],
     held: returns.Held | None,
     at: datetime,
     *,
@@ -288,7 +299,7 @@ def _fold_all(
     for fact in facts:
         if isinstance(fact, (PaymentFact, ChargeFact)):
             own.append(fact)
-        else:
+        elif not isinstance(fact, BalanceEntry):
             of_returns.append(fact)
     known, tied, available_on = _fold_own(row, own)
     if answered and own:

@@ -28,8 +28,9 @@ class CreatePayment:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmPayment:
-    """Charge a payment with a tokenised method, or with a saved one by its provider reference.
+    """Charge a payment with a tokenised method of the payer's client, or with a ``saved`` one.
 
+    A saved one goes by its provider reference, which only we may name: a client that sends one has guessed it.
     ``return_url`` is where a 3-D Secure page sends the payer. ``off_session``: the payer is not there, and so
     cannot authenticate.
     """
@@ -39,6 +40,7 @@ class ConfirmPayment:
     method: str = field(repr=False)
     return_url: str | None = None
     off_session: bool = False
+    saved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +74,15 @@ class Refund:
 
 @dataclass(frozen=True, slots=True)
 class SaveMethod:
-    """Keep a tokenised method for a customer of ours, to charge later."""
+    """Keep a tokenised method for a customer of ours, to charge later.
+
+    ``customer_reference`` is what the provider calls the customer, once that is known.
+    """
 
     idempotency_key: str
     customer: UUID
     method: str = field(repr=False)
+    customer_reference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +129,10 @@ class ReverseTransfer:
 
 @dataclass(frozen=True, slots=True)
 class Payout:
-    """Send ``amount`` minor units from a connected account to its bank. ``reference`` is our payout's id."""
+    """Send ``amount`` minor units from a connected account to its bank.
+
+    ``reference`` is our payout's id, under which its money was transferred to the account before.
+    """
 
     idempotency_key: str
     reference: UUID

@@ -6,6 +6,7 @@ Pure: no clock, no database. A payment with its refunds and disputes is one thin
 from services.fold.contradictions import Contradiction, Premature
 from services.fold.disputes import DisputeKnown, fold_dispute
 from services.fold.entries import DisputeEntry, RefundEntry, Taken, standing, take
+from services.fold.let_go import is_let_go, let_go
 from services.fold.own_money import OWN_MONEY, moves_nothing, own_money
 from services.fold.payments import Known, fold
 from services.fold.refunds import RefundKnown, fold_refund
@@ -33,6 +34,8 @@ __all__ = [
     "fold_dispute",
     "fold_refund",
     "follow",
+    "is_let_go",
+    "let_go",
     "moves_nothing",
     "own_money",
     "set_aside",

@@ -23,10 +23,7 @@ def own_money(entry: BalanceEntry, provider: str) -> Draft | None:
     """
     if entry.kind not in OWN_MONEY:
         return None
-    if entry.net != entry.amount - entry.fee:
-        raise Contradiction(
-            f"The provider's line {entry.id} nets {entry.net}, and its amount less its fee does not."
-        )
+    ensure_adds_up(entry)
     if moves_nothing(entry.kind, entry.net, entry.fee):
         return None
     place: dict[str, Any] = {
@@ -46,6 +43,14 @@ def own_money(entry: BalanceEntry, provider: str) -> Draft | None:
             return chart.platform_top_up(**place, amount=entry.amount, fee=entry.fee)
         case _:
             raise Contradiction(f"The provider's line {entry.id} is a {entry.kind} of {entry.amount}.")
+
+
+def ensure_adds_up(entry: BalanceEntry) -> None:
+    """Raise ``Contradiction`` where a line's net is not its amount less its fee."""
+    if entry.net != entry.amount - entry.fee:
+        raise Contradiction(
+            f"The provider's line {entry.id} nets {entry.net}, and its amount less its fee does not."
+        )
 
 
 def moves_nothing(kind: str, net: int, fee: int) -> bool:

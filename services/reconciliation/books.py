@@ -28,6 +28,7 @@ _LATE: Final = timedelta(minutes=5)
 # another currency waits in suspense.
 _PREFIXES: Final[Mapping[BalanceKind, BalanceTransaction]] = {
     BalanceKind.CHARGE: BalanceTransaction.CHARGE,
+    BalanceKind.CAPTURE_REVERSED: BalanceTransaction.CAPTURE_REVERSED,
     BalanceKind.REFUND: BalanceTransaction.REFUND,
     BalanceKind.REFUND_RETURNED: BalanceTransaction.REFUND_RETURNED,
     BalanceKind.DISPUTE_WITHDRAWN: BalanceTransaction.DISPUTE_WITHDRAWN,

@@ -349,7 +349,9 @@ async def test_each_command_that_moves_money_on_is_one_statement_too(dsn: str) -
         payment = await created(provider, 10_000)
         await provider.onboard(Onboard("warm", uuid7(), "ZZ", "https://creators.example"))
         statements.clear()
-        await confirmed(provider, payment, saved.provider_reference)
+        await provider.confirm_payment(
+            ConfirmPayment("saved", payment.provider_reference, saved.provider_reference, saved=True)
+        )
         await refunded(provider, payment, 4003)
         account = (await provider.onboard(Onboard("o", uuid7(), "ZZ", "https://creators.example"))).fact
         await provider.transfer(Transfer("t", uuid7(), account.provider_reference, 500, "USD"))

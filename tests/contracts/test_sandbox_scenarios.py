@@ -465,7 +465,9 @@ async def test_saved_method_goes_on_as_its_card_does(provider: SandboxProvider, 
     assert (saved.kind, saved.brand, saved.last_four) == ("card", looks.brand, looks.last_four)
     payment = await created(provider, 5000)
     await provider.confirm_payment(
-        ConfirmPayment("confirm", payment.provider_reference, saved.provider_reference, off_session=True)
+        ConfirmPayment(
+            "confirm", payment.provider_reference, saved.provider_reference, off_session=True, saved=True
+        )
     )
     await control.advance(STEP)
     assert len(await disputes_of(provider, payment)) == 1
@@ -474,7 +476,8 @@ async def test_saved_method_goes_on_as_its_card_does(provider: SandboxProvider, 
 @pytest.mark.parametrize("method", ["sbm_", "sbm_\x00", "sbm_" + "0" * 33, "sbm_\ud800", "sbx_" + "0" * 32])
 async def test_method_that_cannot_be_one_is_invalid(method: str, provider: SandboxProvider) -> None:
     payment = await created(provider)
-    assert (await refusal(confirmed(provider, payment, method))).code is ProviderErrorCode.METHOD_INVALID
+    command = ConfirmPayment("key", payment.provider_reference, method, saved=True)
+    assert (await refusal(provider.confirm_payment(command))).code is ProviderErrorCode.METHOD_INVALID
     assert await fetched(provider, payment) == payment
 
 

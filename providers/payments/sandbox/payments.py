@@ -108,7 +108,7 @@ class Payments(Desk):
         """
         reference = _payment(command.provider_reference)
         card = CARDS.get(command.method)
-        if card is None and not has_form(command.method, "sbm_"):
+        if not has_form(command.method, "sbm_") if command.saved else card is None:
             raise ProviderError(
                 ProviderErrorCode.METHOD_INVALID, ProviderAction.OTHER_METHOD, provider_code="no_such_token"
             )

@@ -27,12 +27,14 @@ async def saved_method_charges_as_its_token_does(provider: PaymentProvider, meth
     saved = await provider.save_method(saving(methods.succeeds))
     for _ in range(2):
         payment = await provider.create_payment(creation())
-        charged = await provider.confirm_payment(confirmation(payment, saved.provider_reference))
+        charged = await provider.confirm_payment(confirmation(payment, saved.provider_reference, saved=True))
         assert (charged.state, charged.captured) == (ProviderState.SUCCEEDED, 1250)
     for method, code in methods.declines.items():
         saved = await provider.save_method(saving(method))
         payment = await provider.create_payment(creation())
-        error = await refusal(provider.confirm_payment(confirmation(payment, saved.provider_reference)))
+        error = await refusal(
+            provider.confirm_payment(confirmation(payment, saved.provider_reference, saved=True))
+        )
         assert (error.code, error.action) == (code, ProviderAction.OTHER_METHOD)
 
 
@@ -65,7 +67,7 @@ async def method_that_is_detached_charges_nothing(provider: PaymentProvider, met
     for again in (command, command, replace(command, idempotency_key=f"detach:{uuid7()}")):
         await provider.detach_method(again)
     payment = await provider.create_payment(creation())
-    error = await refusal(provider.confirm_payment(confirmation(payment, saved.provider_reference)))
+    error = await refusal(provider.confirm_payment(confirmation(payment, saved.provider_reference, saved=True)))
     assert (error.code, error.action) == (ProviderErrorCode.METHOD_INVALID, ProviderAction.OTHER_METHOD)
     assert await fetched(provider, payment) == payment
 
@@ -85,7 +87,7 @@ async def card_that_asks_for_its_owner_is_not_charged_without_them(
 ) -> None:
     saved = await provider.save_method(saving(methods.authenticates))
     payment = await provider.create_payment(creation())
-    command = replace(confirmation(payment, saved.provider_reference), off_session=True)
+    command = replace(confirmation(payment, saved.provider_reference, saved=True), off_session=True)
     error = await refusal(provider.confirm_payment(command))
     assert (error.code, error.action) == (
         ProviderErrorCode.AUTHENTICATION_REQUIRED,
@@ -96,7 +98,9 @@ async def card_that_asks_for_its_owner_is_not_charged_without_them(
     assert (left.state, left.decline_code) == (ProviderState.REQUIRES_METHOD, "AUTHENTICATION_REQUIRED")
     again = await refusal(provider.confirm_payment(command))
     assert (again.code, again.action, again.fact) == (error.code, error.action, error.fact)
-    waiting = await provider.confirm_payment(confirmation(payment, saved.provider_reference, attempt=2))
+    waiting = await provider.confirm_payment(
+        confirmation(payment, saved.provider_reference, attempt=2, saved=True)
+    )
     assert waiting.state is ProviderState.REQUIRES_ACTION
 
 
@@ -104,5 +108,25 @@ async def card_that_asks_for_its_owner_is_not_charged_without_them(
 async def ordinary_card_is_charged_without_its_owner(provider: PaymentProvider, methods: Methods) -> None:
     saved = await provider.save_method(saving(methods.succeeds))
     payment = await provider.create_payment(creation())
-    command = replace(confirmation(payment, saved.provider_reference), off_session=True)
+    command = replace(confirmation(payment, saved.provider_reference, saved=True), off_session=True)
     assert (await provider.confirm_payment(command)).state is ProviderState.SUCCEEDED
+
+
+@check(SAVED)
+async def saved_method_charges_nothing_for_whoever_names_it_as_a_token(
+    provider: PaymentProvider, methods: Methods
+) -> None:
+    saved = await provider.save_method(saving(methods.succeeds))
+    payment = await provider.create_payment(creation())
+    error = await refusal(provider.confirm_payment(confirmation(payment, saved.provider_reference)))
+    assert (error.code, error.action) == (ProviderErrorCode.METHOD_INVALID, ProviderAction.OTHER_METHOD)
+    assert await fetched(provider, payment) == payment
+
+
+@check(SAVED)
+async def customer_that_is_known_is_kept(provider: PaymentProvider, methods: Methods) -> None:
+    command = saving(methods.succeeds)
+    first = await provider.save_method(command)
+    key, customer = f"save:{uuid7()}", first.customer_reference
+    again = await provider.save_method(replace(command, idempotency_key=key, customer_reference=customer))
+    assert again.customer_reference == customer

@@ -190,9 +190,9 @@ async def transfer_that_was_paid_out_is_not_reversed(provider: PaymentProvider, 
 async def payout_is_paid_in_time_once_for_a_key_and_a_reference(
     provider: PaymentProvider, methods: Methods
 ) -> None:
-    account, _ = await funded_account(provider, methods, 3_000)
+    account, transfer = await funded_account(provider, methods, 3_000)
     before = await provider.balances()
-    command = paying_out(account, 2_000)
+    command = replace(paying_out(account, 2_000), reference=transfer.reference)
     answers, errors = await at_once([provider.payout(command) for _ in range(8)])
     assert errors == []
     assert len(set(answers)) == 1

@@ -86,8 +86,7 @@ async def refund_with_one_key_happens_once(provider: PaymentProvider, methods: M
     assert errors == []
     assert len(set(answers)) == 1
     assert await refunds_of(provider, payment) == answers[:1]
-    for other in (replace(command, amount=501), replace(command, reference=uuid7())):
-        assert (await refusal(provider.refund(other))).code is ProviderErrorCode.MISCONFIGURED
+    assert (await refusal(provider.refund(replace(command, amount=501)))).code is ProviderErrorCode.MISCONFIGURED
     assert await refunds_of(provider, payment) == answers[:1]
 
 

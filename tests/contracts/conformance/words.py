@@ -83,12 +83,13 @@ def creation(amount: int = 1250, *, reference: UUID | None = None, manual: bool 
     return CreatePayment(f"create:{reference}", reference, amount, "USD", "A tip", manual_capture=manual)
 
 
-def confirmation(payment: PaymentFact, method: str, *, attempt: int = 1) -> ConfirmPayment:
+def confirmation(payment: PaymentFact, method: str, *, attempt: int = 1, saved: bool = False) -> ConfirmPayment:
     return ConfirmPayment(
         f"confirm:{payment.reference}:{attempt}",
         payment.provider_reference,
         method,
         return_url="https://shop.example/thanks",
+        saved=saved,
     )
 
 
