@@ -16,7 +16,7 @@ ifneq ($(PORT),)
 run: export COMPTOIR_PORT := $(PORT)
 endif
 
-.PHONY: help install web run test faults lint demo bench-tip bench-ledger bench-webhooks schema lock format clean
+.PHONY: help install web run test faults localstripe lint demo bench-tip bench-ledger bench-webhooks schema lock format clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,11 @@ test: install web ## Run every test.
 
 faults: install web ## Run the tests of what goes wrong: processes killed, databases away, webhooks of every bad kind.
 	@.venv/bin/python -m pytest tests/faults $(ARGS)
+
+localstripe: export SETUP = $(LOCALSTRIPE)
+localstripe: install ## Run the tests of the Stripe adapter against localstripe, installed apart from everything else.
+	@sh -c "$$SETUP"
+	@.venv/bin/python -m pytest tests/localstripe $(ARGS)
 
 lint: install ## Check style, types, the direction of imports and that the printed schema is fresh.
 	.venv/bin/ruff check
@@ -128,4 +133,19 @@ export PIP_ROOT_USER_ACTION=ignore
 pip install --require-hashes -r requirements-dev.lock
 pip install --no-build-isolation --no-deps --editable .
 printf '%s\n%s\n' "$$maker" "$$needs" >.venv/.installed
+endef
+
+# localstripe is another program, under another licence: a process of its own, from a virtual environment of its own.
+define LOCALSTRIPE
+set -eu
+needs=tests/localstripe/requirements.txt
+cmp -s "$$needs" .venv/localstripe/.installed && exit 0
+echo 'Making .venv/localstripe.' >&2
+export PIP_ROOT_USER_ACTION=ignore
+.venv/bin/python -m venv --clear .venv/localstripe
+.venv/localstripe/bin/python -m pip --quiet --disable-pip-version-check --no-input install --require-hashes -r "$$needs" || {
+    echo 'localstripe could not be installed.' >&2
+    exit 1
+}
+cp "$$needs" .venv/localstripe/.installed
 endef
