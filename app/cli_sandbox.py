@@ -105,6 +105,8 @@ def _with_control(run: "Callable[[SandboxControl], Awaitable[None]]") -> None:
     settings = load_settings()
     if settings.is_production:
         fail("The sandbox is not driven in production.")
+    if settings.provider != "sandbox":
+        fail(f"The provider is not the sandbox but {settings.provider} (COMPTOIR_PROVIDER): it is not driven.")
     with reached_database(settings) as dsn:
         ensure_migrated(dsn)
         try:

@@ -84,7 +84,7 @@ def play(url: str | None) -> int:
     """Play the story; return the exit status."""
     try:
         if url is not None:
-            _Story(Settings(), url, own=False).tell()
+            _Story(_settings_of_the_sandbox(), url, own=False).tell()
             return 0
         with _own_server() as (settings, own_url):
             _Story(settings, own_url, own=True).tell()
@@ -97,6 +97,16 @@ def play(url: str | None) -> int:
         return 1
     out.print("[green]The story went as it should.[/]")
     return 0
+
+
+def _settings_of_the_sandbox() -> Settings:
+    settings = Settings()
+    expect(
+        settings.provider == "sandbox",
+        "The story pays with cards of the sandbox, which COMPTOIR_PROVIDER is not: without --url it is played on "
+        "a server of its own.",
+    )
+    return settings
 
 
 class _Story:
@@ -240,6 +250,7 @@ def _own_server() -> Iterator[tuple[Settings, str]]:
             "COMPTOIR_PUBLIC_URL": "",
             "COMPTOIR_WEBHOOK_URL": "",
             "COMPTOIR_JWKS_URL": "",
+            "COMPTOIR_PROVIDER": "sandbox",
             "COMPTOIR_STATE_DIRECTORY": state,
         }
         environment = {**os.environ, **chosen}
@@ -295,7 +306,11 @@ def _wait_until_ready(server: subprocess.Popen[bytes], url: str, log: Path) -> N
 
 def _prove(settings: Settings) -> None:
     database = settings.database_url
-    environment = {**os.environ, "DATABASE_URL": database.get_secret_value() if database is not None else ""}
+    environment = {
+        **os.environ,
+        "COMPTOIR_PROVIDER": "sandbox",
+        "DATABASE_URL": database.get_secret_value() if database is not None else "",
+    }
     with step("The ledger proves itself"):
         _run(environment, "ledger verify")
     with step("The provider, the ledger and the shop agree"):

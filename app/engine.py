@@ -9,12 +9,12 @@ from tortoise import Tortoise
 
 import ledger
 from app.observed import Observed
+from app.providers import open_provider
 from app.settings import Settings
 from core import money
 from ledger import Accounts
 from models.config import orm_config
 from models.database import APP_ROLE, Database
-from providers.payments.sandbox import SandboxProvider
 from services.bus import LocalBus
 from services.bus_redis import RedisBus
 from services.engine import Engine
@@ -42,11 +42,8 @@ async def open_engine(settings: Settings, dsn: str, *, subscribers: bool) -> Asy
             assets = await ledger.assets(on=connection)
         for asset in assets.values():
             money.declare(asset.code, asset.scale)
-        sandbox = SandboxProvider(
-            database.writer,
-            webhook_secrets=settings.webhook_secrets,
-            public_url=settings.own_url,
-            currencies=sorted(assets),
+        provider = await stack.enter_async_context(
+            open_provider(settings, database.writer, {asset.code: asset.scale for asset in assets.values()})
         )
         bus: LocalBus | RedisBus
         if settings.redis_url is None:
@@ -59,7 +56,7 @@ async def open_engine(settings: Settings, dsn: str, *, subscribers: bool) -> Asy
         yield Engine(
             database=database,
             accounts=Accounts(accounts),
-            provider=Observed(sandbox),
+            provider=Observed(provider),
             bus=bus,
             settle=settle,
             guests=GuestTokens(settings.guest_secret),

@@ -29,7 +29,10 @@ _SENSITIVE: Final = frozenset(
 _ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 _MASKED: Final = (
-    (re.compile(r"\b(whsec_|tok_|[sr]k_(?:live|test)_)[\w+/=-]+"), r"\1" + HIDDEN),
+    # Stripe shows pieces of keys between stars.
+    (re.compile(r"\b(whsec_|tok_|ctoken_|[sr]k_(?:live|test|org)_|ek_(?:live|test)_)[\w+/=*-]+"), r"\1" + HIDDEN),
+    # What lets whoever has it act on one object, such as pi_…_secret_….
+    (re.compile(r"(\w_secret_)\w+"), r"\1" + HIDDEN),
     (re.compile(r"\b(Bearer|Basic)\s+[\w+/=.~-]+", re.IGNORECASE), r"\1 " + HIDDEN),
     (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), HIDDEN),  # a JWT (RFC 7519), whose header is an object
     (re.compile(r"//[^/@\s]*@"), f"//{HIDDEN}@"),

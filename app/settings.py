@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app import stripe_settings
 from app.development import DevelopmentSecrets
 
 _CREDENTIALS: Final = re.compile(r"//[^/@\s]*@")
@@ -15,7 +16,7 @@ CHECKOUT: Final = Path(__file__).resolve().parent.parent
 
 
 class UnsafeSettingsError(Exception):
-    """A production setting that must not start; the message names it and says what to do."""
+    """A setting that must not start; the message names it and says what to do."""
 
 
 class Settings(BaseSettings):
@@ -48,7 +49,7 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Origins of browsers that may call, separated by commas."
     )
-    provider: Literal["sandbox"] = Field("sandbox", description="The payment provider.")
+    provider: Literal["sandbox", "stripe"] = Field("sandbox", description="The payment provider.")
     sandbox_webhook_secret: SecretStr = Field(
         SecretStr(""), description="Signs the sandbox's webhooks: whsec_ and base64."
     )
@@ -56,7 +57,27 @@ class Settings(BaseSettings):
     webhook_url: str = Field(
         "", description="Where the sandbox sends webhooks; /webhooks/sandbox here without it."
     )
-    provider_timeout_seconds: float = Field(20, gt=0, description="How long a provider may take to answer.")
+    stripe_api_key: SecretStr = Field(
+        SecretStr(""),
+        validation_alias=AliasChoices("STRIPE_API_KEY", "stripe_api_key"),
+        description="Stripe's secret or restricted key: sk_… or rk_….",
+    )
+    stripe_webhook_secret: SecretStr = Field(
+        SecretStr(""),
+        validation_alias=AliasChoices("STRIPE_WEBHOOK_SECRET", "stripe_webhook_secret"),
+        description="Sign Stripe's webhooks: the whsec_… of each endpoint, separated by commas.",
+    )
+    stripe_api_url: str = Field(
+        "",
+        validation_alias=AliasChoices("STRIPE_API_URL", "stripe_api_url"),
+        description="What stands in for Stripe on this machine; never in production.",
+    )
+    allow_stripe_test: bool = Field(
+        False, description="Let production run with a test key of Stripe, which moves no money."
+    )
+    provider_timeout_seconds: float = Field(
+        20, gt=0, description="How long a provider may take to answer; with Stripe 10 to 20."
+    )
     settle_grace_seconds: float = Field(
         5, gt=0, description="How long an accepted payment may wait for its webhook."
     )
@@ -119,18 +140,47 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in given.split(","))
         return (self.development.webhook_secret,)
 
+    @property
+    def stripe_webhook_secrets(self) -> tuple[str, ...]:
+        """The signing secrets of Stripe's endpoints: any of them may have signed."""
+        return stripe_settings.webhook_secrets(self.stripe_webhook_secret.get_secret_value())
+
+    def stripe_key_problem(self) -> str | None:
+        """Return what is wrong with the key of Stripe, and with where it would be sent, in a sentence."""
+        return stripe_settings.key_problem(
+            self.stripe_api_key.get_secret_value(),
+            production=self.is_production,
+            allow_test=self.allow_stripe_test,
+        ) or stripe_settings.url_problem(self.stripe_api_url, production=self.is_production)
+
+    def stripe_problem(self) -> str | None:
+        """Return why Stripe cannot be the provider with these settings, in a sentence."""
+        return (
+            self.stripe_key_problem()
+            or stripe_settings.secrets_problem(self.stripe_webhook_secrets)
+            or stripe_settings.timeout_problem(self.provider_timeout_seconds, stand_in=bool(self.stripe_api_url))
+        )
+
     def checked(self) -> Self:
-        """Return the settings, or raise ``UnsafeSettingsError`` for production settings that must not start."""
-        if not self.is_production:
-            return self
+        """Return the settings, or raise ``UnsafeSettingsError`` for settings that must not start."""
+        if self.is_production:
+            self._check_production()
+        if self.provider == "stripe" and (problem := self.stripe_problem()) is not None:
+            raise UnsafeSettingsError(problem)
+        return self
+
+    def _check_production(self) -> None:
         shortest = 32
+        sandbox = self.provider == "sandbox"
         needed = {
             "DATABASE_URL": self.database_url is not None,
             "COMPTOIR_PUBLIC_URL (https://…)": self.public_url.startswith("https://"),
             "COMPTOIR_JWKS_URL (https://…)": self.jwks_url.startswith("https://"),
             "COMPTOIR_JWT_ISSUER": bool(self.jwt_issuer),
             "COMPTOIR_SECRET_KEY (32 characters or more)": len(self.secret_key.get_secret_value()) >= shortest,
-            "COMPTOIR_SANDBOX_WEBHOOK_SECRET": bool(self.sandbox_webhook_secret.get_secret_value()),
+            "COMPTOIR_SANDBOX_WEBHOOK_SECRET": not sandbox or bool(self.sandbox_webhook_secret.get_secret_value()),
+            "STRIPE_API_KEY (sk_… or rk_…)": sandbox or bool(self.stripe_api_key.get_secret_value()),
+            "STRIPE_WEBHOOK_SECRET (whsec_…)": sandbox or bool(self.stripe_webhook_secrets),
         }
         missing = [name for name, given in needed.items() if not given]
         if missing:
@@ -140,12 +190,11 @@ class Settings(BaseSettings):
             raise UnsafeSettingsError("COMPTOIR_METRICS_TOKEN must have 32 characters or more, or not be set.")
         if "*" in self.cors_origins:
             raise UnsafeSettingsError("COMPTOIR_CORS_ORIGINS must name origins in production, not *.")
-        if not self.allow_sandbox:
+        if sandbox and not self.allow_sandbox:
             raise UnsafeSettingsError(
                 "COMPTOIR_PROVIDER is the sandbox, which moves no money. Set COMPTOIR_ALLOW_SANDBOX=true to run a "
                 "production server on it all the same."
             )
-        return self
 
     def redacted(self) -> dict[str, str]:
         """Return every setting as text, secrets hidden, addresses without their passwords."""

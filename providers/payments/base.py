@@ -183,7 +183,8 @@ class PaymentProvider(Protocol):
     async def fetch(self, subject: Subject, provider_reference: str) -> Sequence[Fact]:
         """Return the truth about an object the provider knows, by its own id: the object's fact first.
 
-        Of a payment also its charge, its refunds and its disputes; of a line of the provider's books the line.
+        Of a payment also its charge, what was let go of that, its refunds and its disputes; of a line of the
+        provider's books the line.
         Errors: NOT_FOUND, UNAVAILABLE.
         """
         ...
@@ -201,7 +202,7 @@ class PaymentProvider(Protocol):
         ...
 
     def decode(self, raw: bytes) -> Event:
-        """Return the event that stored bytes tell of, as ``verify`` did; what is foreign is so by today's settings.
+        """Return the event that stored bytes tell, as ``verify`` did; what is foreign is so by today's settings.
 
         Pure and total: raises only WebhookRejected.
         """

@@ -282,9 +282,7 @@ class BalanceEntry:
     reference: UUID | None = None
 
 
-Fact = (
-    PaymentFact | ChargeFact | RefundFact | DisputeFact | AccountFact | TransferFact | PayoutFact | BalanceEntry
-)
+Fact = PaymentFact | ChargeFact | RefundFact | DisputeFact | AccountFact | TransferFact | PayoutFact | BalanceEntry
 
 
 @dataclass(frozen=True, slots=True)

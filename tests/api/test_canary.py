@@ -7,6 +7,7 @@ then it is looked for.
 import io
 import json
 import logging
+import traceback
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -31,10 +32,11 @@ from app.logs import configure_logs
 from core.clock import now, wall
 from core.ids import Noun, encode, uuid7
 from core.scopes import Scope
-from providers.payments.base import ProviderAction, ProviderError, ProviderErrorCode
+from providers.payments.base import ProviderAction, ProviderError, ProviderErrorCode, Subject
 from providers.payments.sandbox.webhooks import sign, signing_keys
 from services import reconciliation, webhooks
 from tests.api.shop import a_while_passes, settle
+from tests.support.stripe_desk import KEY, Desk, running_desk
 from tests.support.world import World, running_world
 
 WORD = "zugvogel"
@@ -341,6 +343,81 @@ async def test_every_line_of_a_request_has_its_trace(scene: Scene) -> None:
     assert saved["errors"][0]["extensions"] == {"code": "INTERNAL", "traceId": trace}
     assert [line["event"] for line in scene.lines] == ["operation failed", "refund could not be settled"]
     assert [line["trace_id"] for line in scene.lines] == [trace, trace]
+
+
+# How an answer may fail, with everything that was sent in its text: the status, and the kind of error if it has one.
+_ECHOES = (
+    *((400, "invalid_request_error"), (400, "idempotency_error"), (401, "invalid_request_error")),
+    *((402, "card_error"), (403, "invalid_request_error"), (404, "invalid_request_error")),
+    *((409, "invalid_request_error"), (429, "invalid_request_error"), (500, "api_error"), (502, ""), (200, "")),
+)
+_CALLS = (
+    *(("tipCreate", "payer"), ("paymentConfirm", "payer"), ("paymentMethodSave", "payer")),
+    ("creatorOnboard", "owner"),
+)
+_STRIPE_SECRETS = ("whsec_51CanaryOfTheFirst", "whsec_51CanaryOfTheSecond")
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    with running_desk() as desk:
+        yield desk
+
+
+@pytest.fixture
+async def on_stripe(dsn: str, logged: io.StringIO, desk: Desk) -> AsyncIterator[Scene]:
+    """A server on what stands in for Stripe, that has a creator."""
+    async with running_world(
+        dsn,
+        worker=False,
+        deliveries=False,
+        provider="stripe",
+        stripe_api_key=KEY,
+        stripe_webhook_secret=",".join(_STRIPE_SECRETS),
+        stripe_api_url=desk.url,
+        provider_timeout_seconds=5,
+    ) as world:
+        scene = Scene(world, logged, {})
+        # Stripe itself shows the last four characters of a key.
+        scene.secrets |= {KEY, KEY[8:], KEY[-6:], *_STRIPE_SECRETS, *(each[6:] for each in _STRIPE_SECRETS)}
+        await scene.mutate("creatorCreate", "owner")
+        scene.ids["creatorId"] = encode(Noun.CREATOR, await world.scalar("select id from creators"))
+        await scene.mutate("productCreate", "owner")
+        scene.ids["productId"] = encode(Noun.PRODUCT, await world.scalar("select id from products"))
+        yield scene
+
+
+async def test_nothing_of_stripe_s_secrets_is_told_however_it_refuses(on_stripe: Scene, desk: Desk) -> None:
+    engine = on_stripe.world.engine
+    desk.echoes = (500, "api_error")
+    for noun, name in ((Noun.PAYMENT, "open"), (Noun.PAYMENT, "paid")):
+        await on_stripe.mutate("tipCreate", "payer", amount={"amount": "50.00", "currency": "USD"})
+        on_stripe.ids[name] = encode(
+            noun, await on_stripe.world.scalar("select max(id::text)::uuid from payments")
+        )
+    on_stripe.ids["paymentId"] = on_stripe.ids["open"]
+
+    answers: list[Any] = []
+    raised: list[str] = []
+    for echo in _ECHOES:
+        desk.echoes, before = echo, len(desk.asked)
+        answers += [await on_stripe.mutate(name, user) for name, user in _CALLS]
+        for subject, reference in ((Subject.PAYMENT, "pi_1Canary"), (Subject.ACCOUNT, "acct_1Canary")):
+            with pytest.raises(ProviderError) as failed:
+                await engine.provider.fetch(subject, reference)
+            raised.append("".join(traceback.format_exception(failed.value)))
+        assert len(desk.asked) > before
+    await reconciliation.run(engine)
+    await settle(on_stripe.world)
+    for headers in ({"stripe-signature": f"t=1,v1={WORD}"}, {"stripe-signature": _STRIPE_SECRETS[0]}, {}):
+        async with httpx.AsyncClient() as client:
+            url = f"{on_stripe.world.url}/webhooks/stripe"
+            assert (await client.post(url, content=WORD, headers=headers)).status_code == 400
+
+    assert on_stripe.lines
+    assert await on_stripe.found() == []
+    told = json.dumps(answers) + "".join(raised)
+    assert [secret for secret in (KEY, KEY[8:], *_STRIPE_SECRETS) if secret in told] == []
 
 
 class Broken:

@@ -116,6 +116,21 @@ EVENTS: list[tuple[Draft, str, list[str]]] = [
         ["sandbox:balance → sandbox:clearing 1000", "provider_fees → sandbox:balance 59"],
     ),
     (
+        chart.capture_reversed(**AT_PROVIDER, balance_transaction="txn_9", amount=750),
+        "capture_reversed:sandbox:txn_9",
+        ["sandbox:clearing → sandbox:balance 750"],
+    ),
+    (
+        chart.capture_reversed(**AT_PROVIDER, balance_transaction="txn_9", amount=750, provider_fee=3),
+        "capture_reversed:sandbox:txn_9",
+        ["sandbox:clearing → sandbox:balance 750", "provider_fees → sandbox:balance 3"],
+    ),
+    (
+        chart.capture_reversed(**AT_PROVIDER, balance_transaction="txn_9", amount=750, provider_fee=-22),
+        "capture_reversed:sandbox:txn_9",
+        ["sandbox:clearing → sandbox:balance 750", "sandbox:balance → provider_fees 22"],
+    ),
+    (
         chart.foreign_settlement(**AT_PROVIDER, balance_transaction="txn_1", gross=920, provider_fee=40),
         "foreign_settlement:sandbox:txn_1",
         ["sandbox:balance → suspense 920", "provider_fees → sandbox:balance 40"],

@@ -136,7 +136,7 @@ async def _converted(books: Books) -> None:
 
 
 async def _own_money(books: Books) -> None:
-    """What is the platform's own with a provider, and a dispute that was settled in another currency."""
+    """The platform's own with a provider, what was let go of a charge, and a dispute in another currency."""
     split = chart.Split(net=85, fee=10, tax=5)
     returns = [chart.Return(books.creator, split, taken_from=AccountKind.AVAILABLE)]
     dispute, euros = uuid4(), {"provider": "sandbox", "asset": "EUR", "fees_to": AccountKind.DISPUTE_FEES}
@@ -145,6 +145,8 @@ async def _own_money(books: Books) -> None:
         chart.platform_payout(**SANDBOX, balance_transaction="txn_payout", amount=300, fee=1),
         chart.platform_payout_returned(**SANDBOX, balance_transaction="txn_payout_back", amount=300, fee=-1),
         chart.provider_fee(**SANDBOX, balance_transaction="txn_bill", amount=25),
+        chart.charge(**SANDBOX, balance_transaction="txn_reserved", gross=100, provider_fee=3),
+        chart.capture_reversed(**SANDBOX, balance_transaction="txn_let_go", amount=100, provider_fee=-2),
         chart.provider_fee(**SANDBOX, balance_transaction="txn_bill_back", amount=-5),
         chart.dispute_taken(dispute=dispute, **SANDBOX, returns=returns, amount=100),
         chart.foreign_settlement(**euros, balance_transaction="txn_taken", gross=-92, provider_fee=15),

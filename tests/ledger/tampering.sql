@@ -701,6 +701,12 @@ select
 from ledger.movement as m join ledger.request using (group_id)
 where key = 'foreign_settlement:sandbox:txn_euros' and m.kind = 'foreign_settlement.gross';
 
+-- 15: what was let go that came in
+update ledger.movement set debit = credit, credit = debit where kind = 'capture_reversed';
+
+-- 15: what was let go that was nothing but its fee
+delete from ledger.movement where kind = 'capture_reversed';
+
 -- 15: a payout to nobody's bank
 update ledger.movement set debit = $chargebacks where kind = 'platform_payout';
 

@@ -119,6 +119,9 @@ def test_ids_and_harmless_keys_stay(log: Any, lines: Lines) -> None:
         ("header Bearer abc.def-ghi_jkl~", f"header Bearer {HIDDEN}"),
         ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl", HIDDEN),
         ("tok_success and sk_test_abc123", f"tok_{HIDDEN} and sk_test_{HIDDEN}"),
+        ("rk_live_51Hx_y and whsec_abc,whsec_def", f"rk_live_{HIDDEN} and whsec_{HIDDEN},whsec_{HIDDEN}"),
+        ("Invalid API Key provided: sk_test_****************wxyz", f"Invalid API Key provided: sk_test_{HIDDEN}"),
+        ("ctoken_1Abc, pi_1Abc_secret_2Def", f"ctoken_{HIDDEN}, pi_1Abc_secret_{HIDDEN}"),
         ("postgresql://comptoir:hunter2@db.test/x", f"postgresql://{HIDDEN}@db.test/x"),
         ("write to ann@example.org, please", f"write to {HIDDEN}, please"),
         (
