@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from core.clock import now
-from providers.payments.base import AccountFact
+from providers.payments.base import AccountFact, AccountSnapshot, Onboard
 from services import payout_accounts
 from tests.support.payouts import PAYOUTS, Till, running_till
 
@@ -120,6 +120,22 @@ async def test_interrupted_opening_is_looked_up(till: Till) -> None:
     assert await till.world.scalar("select provider_reference from payout_accounts") is not None
     assert await till.world.scalar("select calling_until from payout_accounts") is None
     assert (await _account(till))["missing"] == ["identity_document", "bank_account"]
+
+
+async def test_opening_is_nobody_elses_for_as_long_as_four_requests_may_take(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = till.world.engine
+    begun, claimed = now(), []
+    opens = engine.provider.onboard
+
+    async def onboard(command: Onboard) -> AccountSnapshot:
+        claimed.append(await till.world.scalar("select calling_until from payout_accounts"))
+        return await opens(command)
+
+    monkeypatch.setattr(engine.provider, "onboard", onboard)
+    assert (await till.onboarded("FR"))["errors"] == []
+    assert [until > begun + 4 * engine.provider_timeout for until in claimed] == [True]
 
 
 async def test_interrupted_opening_the_provider_knows_nothing_of_is_left_to_the_creator(till: Till) -> None:

@@ -350,6 +350,20 @@ async def test_events_are_kept_for_as_long_as_is_said(client: StripeClient, stan
     assert (await client.v1.events.list_async({"types": ["charge.succeeded"]})).data == []
 
 
+async def test_events_are_listed_in_the_accounts_version_and_sent_in_ours(
+    client: StripeClient, stand_in: StandIn
+) -> None:
+    stand_in.settings.default_version = "2019-12-03"
+    intent = await charged(client)
+    listed = (await client.v1.events.list_async({"types": ["payment_intent.succeeded"]})).data
+    assert [(event.api_version, event.data.object.to_dict()) for event in listed] == [
+        ("2019-12-03", {"id": intent.id, "object": "payment_intent"})
+    ]
+    assert (await client.v1.events.retrieve_async(listed[0].id)).api_version == "2019-12-03"
+    (sent,) = [event for event in stand_in.events if event["id"] == listed[0].id]
+    assert (sent["api_version"], sent["data"]["object"]["amount"]) == (API_VERSION, 1000)
+
+
 def test_settings_are_each_stand_in_s_own() -> None:
     first = StandIn(Settings(dispute_fee=1))
     assert (first.settings.dispute_fee, StandIn().settings.dispute_fee) == (1, 1500)

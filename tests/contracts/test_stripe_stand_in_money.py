@@ -138,6 +138,22 @@ async def test_capture_takes_no_more_than_was_reserved_and_lets_the_rest_go(
     ).code is None
 
 
+async def test_part_capture_has_two_lines_where_that_is_how_it_is_set_up(
+    client: StripeClient, stand_in: StandIn
+) -> None:
+    stand_in.settings.captures_in_two_lines = True
+    whole, part, canceled = [await charged(client, capture_method="manual") for _ in range(3)]
+    await client.v1.payment_intents.capture_async(whole.id)
+    await client.v1.payment_intents.cancel_async(canceled.id)
+    assert await lines(client) == [("charge", 1000, 59)]
+    await client.v1.payment_intents.capture_async(part.id, {"amount_to_capture": 400})
+    assert await lines(client) == [("charge", 1000, 59), ("charge", 1000, 42), ("refund", -600, 0)]
+    (let_go,) = (await client.v1.refunds.list_async({"payment_intent": part.id})).data
+    (line, *_) = (await client.v1.balance_transactions.list_async({"expand": ["data.source"]})).data
+    assert (line.reporting_category, line.id) == ("partial_capture_reversal", let_go.balance_transaction)
+    assert getattr(line.source, "id", None) == let_go.id
+
+
 async def test_what_is_not_captured_lapses_after_a_week(client: StripeClient, stand_in: StandIn) -> None:
     intent = await charged(client, capture_method="manual")
     stand_in.pass_time(6 * DAY)

@@ -27,6 +27,7 @@ class Role(StrEnum):
 
 EVENTS: Final[Mapping[Role, tuple[str, ...]]] = {
     Role.PLATFORM: (
+        "charge.captured",
         "charge.dispute.closed",
         "charge.dispute.created",
         "charge.dispute.funds_reinstated",

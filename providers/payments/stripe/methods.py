@@ -1,5 +1,6 @@
 """Saved payment methods at Stripe: kept for a customer, and named with that customer."""
 
+from contextlib import suppress
 from typing import Final
 
 from providers.payments.base import (
@@ -59,9 +60,11 @@ class Methods:
             refusal = error
         failed = refusal.ambiguous and refusal.request_id is not None
         if failed or refusal.provider_code == "payment_method_unexpected_state":
-            answer = await self.client.ask(self.client.stripe.v1.payment_methods.retrieve_async, command.method)
-            if answer.body.get("customer") == customer:
-                return answer
+            retrieve = self.client.stripe.v1.payment_methods.retrieve_async
+            with suppress(ProviderError):
+                answer = await self.client.ask(retrieve, command.method)
+                if answer.body.get("customer") == customer:
+                    return answer
         raise refusal
 
     async def _customer(self, command: SaveMethod) -> str:

@@ -27,7 +27,7 @@ PAYMENT_EVENTS: Final = (
     "payment_intent.payment_failed",
     "payment_intent.canceled",
 )
-CHARGE_EVENTS: Final = ("charge.updated",)
+CHARGE_EVENTS: Final = ("charge.captured", "charge.updated")
 REFUND_EVENTS: Final = ("refund.created", "refund.updated", "refund.failed")
 DISPUTE_EVENTS: Final = (
     "charge.dispute.created",
