@@ -48,6 +48,8 @@ _MESSAGES = {
 _REASON_MESSAGES = {
     "CREATOR_OWES": "What was taken back from the creator comes first. The rest of the money is available again.",
     "ACCOUNT_NOT_READY": "The account with the payment provider is not ready. The money is available again.",
+    "NOT_FOUND": "The account is no longer connected with the payment provider. The money is available again.",
+    "BALANCE_INSUFFICIENT": "The account with the payment provider did not hold the money. It is available again.",
     "PROVIDER_SILENT": "The payment provider did not take the payout. The money is available again.",
     "TRANSFER_REVERSED": "The transfer was taken back at the provider. The money is available again.",
 }

@@ -162,7 +162,9 @@ async def _open(engine: Engine, row: Any, command: Onboard, attempt: UUID) -> st
         snapshot = await engine.provider.onboard(call)
     except base.ProviderError as error:
         # Nobody knows whether it was opened where the refusal is ambiguous: it is looked up.
-        await _end_call(engine, row, now() if error.ambiguous else None)
+        # So it is where only the opening may have been taken: whose name is not known here is looked for.
+        lost = row["provider_reference"] is None and error.code is not base.ProviderErrorCode.UNSUPPORTED
+        await _end_call(engine, row, now() if error.ambiguous or lost else None)
         if error.code is base.ProviderErrorCode.UNSUPPORTED:
             raise Refused(
                 ErrorCode.INPUT_INVALID,

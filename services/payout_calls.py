@@ -18,6 +18,7 @@ from models.database import DATABASE_ERRORS
 from providers.payments.base import (
     Fact,
     Payout,
+    PayoutState,
     ProviderAction,
     ProviderError,
     ProviderErrorCode,
@@ -28,13 +29,15 @@ from providers.payments.base import (
 from services.calls import RESEND_WITHIN, claimed_until, patience
 from services.engine import Engine
 from services.fold.payouts import DISPUTE_OPEN, PayoutKnown
-from services.payout_books import end_here, search_later
+from services.payout_books import end_here, may_come_back, search_later
 
 _BATCH: Final = 20
 # Providers may forget an idempotency key after a day; then the same call would no longer be the same.
 _SHORTEST_DELAY: Final = timedelta(seconds=1)
 _LONGEST_DELAY: Final = timedelta(hours=6)
 _LOOK_UP_AFTER: Final = timedelta(minutes=1)
+# What was transferred and is not there to be paid out by then was converted, or paid out past us: it comes back.
+_BALANCE_COMES_WITHIN: Final = timedelta(days=3)
 # Refusals that say nothing about this payout: the same call may well be taken another time.
 _PASSING: Final = frozenset({ProviderAction.SAME_KEY, ProviderAction.LATER, ProviderAction.FIX_CONFIG})
 
@@ -229,8 +232,10 @@ async def _take_back(engine: Engine, row: Any) -> None:
 async def _look_up(engine: Engine, row: Any) -> None:
     """Ask how a payout stands whose end is not known; the longer it stands still, the more rarely."""
     await _settle(engine, await engine.provider.fetch(Subject.PAYOUT, row["provider_reference"]))
-    at = now()
-    await _end_call(engine.database.writer, row, at + patience(at - row["provider_state_at"], _LOOK_UP_AFTER))
+    at, since = now(), row["provider_state_at"]
+    over = row["provider_state"] == PayoutState.PAID and not may_come_back(PayoutState.PAID, since, False, at)
+    again_at = None if over else at + patience(at - since, _LOOK_UP_AFTER)
+    await _end_call(engine.database.writer, row, again_at)
 
 
 async def _found(engine: Engine, row: Any, subject: Subject) -> bool:
@@ -258,7 +263,11 @@ async def _refused(engine: Engine, row: Any, step: PayoutStep, error: ProviderEr
     if error.fact is not None:
         await _settle(engine, [error.fact])
     passing = error.action in _PASSING and error.code is not ProviderErrorCode.ACCOUNT_NOT_READY
-    if passing or step is PayoutStep.REVERSE or error.code is ProviderErrorCode.BALANCE_INSUFFICIENT:
+    if step is PayoutStep.PAYOUT and error.code is ProviderErrorCode.BALANCE_INSUFFICIENT:
+        passing = row["reconciling"] or now() - row["status_at"] < _BALANCE_COMES_WITHIN
+    elif error.code is ProviderErrorCode.BALANCE_INSUFFICIENT:
+        passing = True
+    if passing or step is PayoutStep.REVERSE:
         log.warning("provider refused for now", payout=str(row["id"]), step=step.value, code=error.code.value)
         await _later(engine, row)
         return
@@ -273,7 +282,7 @@ async def _later(engine: Engine, row: Any) -> None:
     await _end_call(engine.database.writer, row, now() + _delay(row))
 
 
-async def _end_call(on: Any, row: Any, again_at: datetime) -> None:
+async def _end_call(on: Any, row: Any, again_at: datetime | None) -> None:
     """End a call by when the next is due; what was settled meanwhile has said that itself."""
     await on.execute(_END_CALL, row["id"], row["calling_until"], again_at)
 

@@ -66,6 +66,7 @@ _READ_BY_PAYMENT: Final = f"{_READ} where r.payment_id = any($1::uuid[]) order b
 _ABSENT_AFTER: Final = timedelta(hours=24)
 _RETRY_AFTER: Final = timedelta(seconds=10)
 _SOONEST_LOOK_UP: Final = timedelta(hours=1)
+_LONGEST_PAUSE: Final = timedelta(hours=3)
 _AGAIN: Final = frozenset(
     {base.ProviderAction.SAME_KEY, base.ProviderAction.LATER, base.ProviderAction.FIX_CONFIG}
 )
@@ -264,7 +265,7 @@ async def _refused_by_provider(engine: Engine, row: Any, error: base.ProviderErr
             await _postpone(engine, row)
     elif error.action in _AGAIN:
         # It was not taken, but it will be: the refund stands, and the sweeper asks again under the same key.
-        await _postpone(engine, row)
+        await _postpone(engine, row, _longer_each_time(row))
     elif row["reconciling"]:
         # This says nothing of the call before, of which nobody knows whether it was taken.
         await _postpone(engine, row)
@@ -288,8 +289,14 @@ async def _end(engine: Engine, row: Any, status: RefundStatus, failure_code: str
     await engine.settle(engine, [Decided(row["payment_id"], row["id"], status, failure_code)], look_up_at=None)
 
 
-async def _postpone(engine: Engine, row: Any) -> None:
-    await engine.database.writer.execute(_POSTPONE, row["id"], now() + _RETRY_AFTER)
+async def _postpone(engine: Engine, row: Any, by: timedelta = _RETRY_AFTER) -> None:
+    await engine.database.writer.execute(_POSTPONE, row["id"], now() + by)
+
+
+def _longer_each_time(row: Any) -> timedelta:
+    """Return how long a refund waits that was refused for now: a provider may count how often it is asked."""
+    age: timedelta = now() - row["created_at"]
+    return max(_RETRY_AFTER, min(age, _LONGEST_PAUSE))
 
 
 async def _quietly(step: Callable[[Engine, Any], Awaitable[None]], engine: Engine, row: Any) -> None:

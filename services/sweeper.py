@@ -43,6 +43,10 @@ _EXPIRED: Final = """
 """
 _PUT_OFF: Final = "update payments set calling_until = $3 where id = $1 and calling_until = $2"
 
+_OPEN_DISPUTES: Final = """
+    select provider_reference from disputes where payment_id = $1 and status in ('NEEDS_RESPONSE', 'UNDER_REVIEW')
+"""
+
 log = structlog.get_logger(__name__)
 
 
@@ -88,6 +92,10 @@ async def _look_up(engine: Engine, row: Any) -> None:
         facts = await engine.provider.find(Subject.PAYMENT, row["id"])
     else:
         facts = await engine.provider.fetch(Subject.PAYMENT, row["provider_reference"])
+        if row["dispute"] == "OPEN":
+            # A provider need not tell with a payment what is not decided about it.
+            for each in await engine.database.reader.fetch(_OPEN_DISPUTES, row["id"]):
+                facts = [*facts, *await engine.provider.fetch(Subject.DISPUTE, each["provider_reference"])]
     if facts:
         # Nothing happened and the payer may try again, or it goes on, or this is how it ended.
         await charging.settle_looked_up(engine, facts, row["calling_until"])

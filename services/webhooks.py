@@ -133,13 +133,18 @@ async def _store(engine: Engine, received: Sequence[_Received]) -> list[None]:
     await engine.database.writer.execute(
         _RECEIVE,
         engine.provider.name,
-        [one.event.id for one in received],
+        [_name(one.event) for one in received],
         [one.event.type for one in received],
         [one.body for one in received],
         [one.at for one in received],
         [one.trace_id for one in received],
     )
     return [None] * len(received)
+
+
+def _name(event: Event) -> str:
+    """Return what an event is kept as. What is foreign does not stand in the way of the same event that is not."""
+    return event.id if event.foreign is None else f"{event.id} {event.foreign}"
 
 
 @asynccontextmanager

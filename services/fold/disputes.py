@@ -89,7 +89,9 @@ def fold_dispute(known: DisputeKnown, fact: DisputeFact) -> DisputeKnown:
         reinstatement_currency=same(known.reinstatement_currency, _foreign(fact.reinstatement, known.currency)),
         reason=max(known.reason, fact.reason),
     )
-    if _RANKS[fact.state] < _RANKS[known.state]:
+    # What took money is later than the inquiry before it, however that had ended.
+    told, before = fact.withdrawal is not None, known.withdrawal is not None
+    if (told, _RANKS[fact.state]) < (before, _RANKS[known.state]):
         return merged
     if fact.state is known.state:
         return replace(merged, at=min(known.at, fact.at))

@@ -200,11 +200,13 @@ async def test_payment_its_provider_contradicts_itself_about_is_looked_up_again_
     provider = till.world.engine.provider
     original = provider.fetch
 
-    async def in_another_currency(*given: Any) -> Any:
+    async def of_another_amount(*given: Any) -> Any:
         facts = await original(*given)
-        return [replace(fact, currency="EUR") if isinstance(fact, base.ChargeFact) else fact for fact in facts]
+        return [
+            replace(fact, gross=fact.gross + 1) if isinstance(fact, base.ChargeFact) else fact for fact in facts
+        ]
 
-    monkeypatch.setattr(provider, "fetch", in_another_currency)
+    monkeypatch.setattr(provider, "fetch", of_another_amount)
     await swept(till, payment)
 
     assert timedelta(minutes=50) < await looked_up_in(till, payment) <= timedelta(hours=1)

@@ -452,19 +452,22 @@ class TestBooks:
         assert (told.kind, told.subject) == (BalanceKind.OTHER, None)
 
     @pytest.mark.parametrize(
-        ("category", "kind"),
+        ("category", "amount", "kind"),
         [
-            ("payout", BalanceKind.PLATFORM_PAYOUT),
-            ("payout_reversal", BalanceKind.PLATFORM_PAYOUT_RETURNED),
-            ("topup", BalanceKind.TOP_UP),
-            ("fee", BalanceKind.PROVIDER_FEE),
-            ("network_cost", BalanceKind.PROVIDER_FEE),
+            ("payout", -900, BalanceKind.PLATFORM_PAYOUT),
+            ("payout", 900, BalanceKind.TOP_UP),
+            ("payout_reversal", 900, BalanceKind.PLATFORM_PAYOUT_RETURNED),
+            ("payout_reversal", -900, BalanceKind.TOP_UP),
+            ("topup", 900, BalanceKind.TOP_UP),
+            ("topup_reversal", -900, BalanceKind.TOP_UP),
+            ("fee", -900, BalanceKind.PROVIDER_FEE),
+            ("network_cost", -900, BalanceKind.PROVIDER_FEE),
         ],
     )
     def test_line_that_is_the_platforms_own_is_to_be_looked_up_itself(
-        self, category: str, kind: BalanceKind
+        self, category: str, amount: int, kind: BalanceKind
     ) -> None:
-        told = books.balance_entry(line(-900, reporting_category=category, source=None))
+        told = books.balance_entry(line(amount, reporting_category=category, source=None))
         assert (told.kind, told.subject, told.provider_reference) == (kind, Subject.BALANCE_ENTRY, "txn_1")
 
     @pytest.mark.parametrize(

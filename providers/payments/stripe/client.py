@@ -28,7 +28,7 @@ _LONGEST_CONNECT: Final = timedelta(seconds=5)
 _FIRST_PAUSE_SECONDS: Final = 0.1
 _MOST_KEYS: Final = 20
 # Refusals that time may have cured: kept with their key by Stripe, and answered again for a day.
-_CURED_BY_TIME: Final = frozenset((ProviderErrorCode.BALANCE_INSUFFICIENT, ProviderErrorCode.ACCOUNT_NOT_READY))
+CURED_BY_TIME: Final = frozenset((ProviderErrorCode.BALANCE_INSUFFICIENT, ProviderErrorCode.ACCOUNT_NOT_READY))
 
 _Call = Callable[..., Awaitable[Any]]
 
@@ -85,6 +85,7 @@ class Client:
         params: Mapping[str, Any] | None = None,
         key: str | None = None,
         account: str | None = None,
+        cured: frozenset[ProviderErrorCode] = CURED_BY_TIME,
     ) -> Answer:
         """Ask Stripe by one of the SDK's async methods; ``ids`` stand in the address.
 
@@ -100,7 +101,7 @@ class Client:
         outcome: Answer | _Refusal | None = None
         try:
             async with asyncio.timeout(self._seconds):
-                outcome = await self._asked(call, ids, params, key, account)
+                outcome = await self._asked(call, ids, params, key, account, cured)
         except TimeoutError:
             pass
         if outcome is None:
@@ -126,6 +127,7 @@ class Client:
         params: Mapping[str, Any] | None,
         key: str | None,
         account: str | None,
+        cured: frozenset[ProviderErrorCode],
     ) -> Answer | _Refusal:
         turn, pause = 1, _FIRST_PAUSE_SECONDS
         while True:
@@ -136,9 +138,7 @@ class Client:
             if outcome.error.provider_code == KEY_IN_USE:
                 await asyncio.sleep(pause)
                 pause *= 2
-            elif (
-                key is not None and outcome.replayed and outcome.error.code in _CURED_BY_TIME and turn < _MOST_KEYS
-            ):
+            elif key is not None and outcome.replayed and outcome.error.code in cured and turn < _MOST_KEYS:
                 turn += 1
             else:
                 return outcome

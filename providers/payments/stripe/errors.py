@@ -156,12 +156,18 @@ def unknown_outcome(provider_code: str, *, writes: bool) -> ProviderError:
 
 @contextmanager
 def readable(*, writes: bool) -> Iterator[None]:
-    """Turn what a reader raises of a malformed answer into a ProviderError: UNAVAILABLE, ambiguous of a write."""
+    """Turn what a reader raises of a malformed answer into a ProviderError.
+
+    UNAVAILABLE and ambiguous of a write, whose outcome nobody knows; MISCONFIGURED of a read.
+    """
     try:
         yield
     except MALFORMED:
         # Without the cause: what a value was that could not be read is not for our logs.
-        raise unknown_outcome("unreadable_answer", writes=writes) from None
+        if writes:
+            raise unknown_outcome("unreadable_answer", writes=True) from None
+        # Stripe is there and answered: asked again, it says the same, and nothing else has to wait for it.
+        raise ProviderError(*_CONFIG, provider_code="unreadable_answer") from None
 
 
 def _unreached(error: stripe.APIConnectionError, *, writes: bool) -> ProviderError:

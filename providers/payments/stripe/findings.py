@@ -9,7 +9,7 @@ from typing import Any, Final
 import stripe
 
 from providers.payments.base import ProviderError, ProviderErrorCode
-from providers.payments.stripe.client import Answer, Client
+from providers.payments.stripe.client import CURED_BY_TIME, Answer, Client
 
 _PERMISSION: Final = re.compile(r"\brak_[a-z0-9_]+\b")
 
@@ -43,6 +43,7 @@ class NoticingClient(Client):
         params: Mapping[str, Any] | None = None,
         key: str | None = None,
         account: str | None = None,
+        cured: frozenset[ProviderErrorCode] = CURED_BY_TIME,
     ) -> Answer:
         """Ask, as ``Client`` does. Of a refusal's sentence only the name of the permission is kept."""
         self.permission = None
@@ -55,7 +56,7 @@ class NoticingClient(Client):
                 self.permission = matched[0] if matched else "that Stripe's log of requests names"
                 raise
 
-        return await super().ask(noticing, *ids, params=params, key=key, account=account)
+        return await super().ask(noticing, *ids, params=params, key=key, account=account, cured=cured)
 
     def refused(self, what: str, error: ProviderError) -> Finding:
         """Say why what was asked last was not done, and what to do."""

@@ -23,6 +23,8 @@ from providers.payments.stripe.objects import fields
 from providers.payments.stripe.objects.payments import payment_fact
 
 _EXPAND: Final = ["latest_charge"]
+# What could not be cancelled while it was processed can be once that came to nothing.
+_CONFLICT: Final = frozenset({ProviderErrorCode.STATE_CONFLICT})
 
 
 class Payments:
@@ -148,7 +150,9 @@ class Payments:
         intent = references.known(Subject.PAYMENT, command.provider_reference)
         call = self.client.stripe.v1.payment_intents.cancel_async
         try:
-            answer = await self.client.ask(call, intent, params={"expand": _EXPAND}, key=command.idempotency_key)
+            answer = await self.client.ask(
+                call, intent, params={"expand": _EXPAND}, key=command.idempotency_key, cured=_CONFLICT
+            )
         except ProviderError as error:
             refusal = error
         else:

@@ -35,7 +35,8 @@ _LONGEST: Final = 255
 _FORM: Final = re.compile(rf"[A-Za-z0-9_]{{1,{_LONGEST}}}", re.ASCII)
 _UUID7_SHIFT: Final = 80  # of 128 bits, the first 48 are milliseconds
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_CLOCKS_APART: Final = timedelta(minutes=5)
+# However wrong our clock was when it made an id: what is looked for longer costs a page or two.
+_CLOCKS_APART: Final = timedelta(hours=1)
 
 
 def ours(source: Mapping[str, object], name: str) -> UUID | None:

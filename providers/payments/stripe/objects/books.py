@@ -25,6 +25,7 @@ _KINDS: Final[Mapping[str, BalanceKind]] = {
     "payout": BalanceKind.PLATFORM_PAYOUT,
     "payout_reversal": BalanceKind.PLATFORM_PAYOUT_RETURNED,
     "topup": BalanceKind.TOP_UP,
+    "topup_reversal": BalanceKind.TOP_UP,
     "fee": BalanceKind.PROVIDER_FEE,
     "network_cost": BalanceKind.PROVIDER_FEE,
     "tax": BalanceKind.PROVIDER_FEE,
@@ -98,7 +99,14 @@ def _by_name(source: Source, name: str) -> tuple[str, str] | None:
 
 
 def _kind(line: Source) -> BalanceKind:
-    return _KINDS.get(fields.text(line, "reporting_category"), BalanceKind.OTHER)
+    kind = _KINDS.get(fields.text(line, "reporting_category"), BalanceKind.OTHER)
+    amount = fields.whole(line, "amount")
+    if (kind is BalanceKind.PLATFORM_PAYOUT and amount > 0) or (
+        kind is BalanceKind.PLATFORM_PAYOUT_RETURNED and amount < 0
+    ):
+        # What is below zero Stripe takes from the platform's bank: a payout the other way.
+        return BalanceKind.TOP_UP
+    return kind
 
 
 def _about(line: Source) -> tuple[BalanceKind, _About, UUID | None]:
