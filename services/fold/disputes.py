@@ -93,7 +93,7 @@ def fold_dispute(known: DisputeKnown, fact: DisputeFact) -> DisputeKnown:
     told, before = fact.withdrawal is not None, known.withdrawal is not None
     if (told, _RANKS[fact.state]) < (before, _RANKS[known.state]):
         return merged
-    if fact.state is known.state:
+    if told is before and fact.state is known.state:
         return replace(merged, at=min(known.at, fact.at))
     return replace(merged, state=fact.state, at=fact.at)
 

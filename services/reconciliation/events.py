@@ -14,10 +14,19 @@ EVENTS_KEPT: Final = timedelta(days=30)
 
 _BATCH: Final = 500
 _KNOWN: Final = "select event_id from inbox_events where provider = $1 and event_id = any($2::text[])"
+# Nothing is lost of a foreign event that has come in a form of ours as well, under its own name.
 _INBOX: Final = """
-    select event_id, type, state, attempts, received_at, error from inbox_events
-    where state in ('DEAD', 'QUARANTINED') and received_at >= $1
-        or state = 'PENDING' and received_at between $1 and $2
+    select event_id, type, state, attempts, received_at, error from inbox_events e
+    where (
+            state in ('DEAD', 'QUARANTINED') and received_at >= $1
+            or state = 'PENDING' and received_at between $1 and $2
+        ) and not (
+            state = 'QUARANTINED' and exists (
+                select from inbox_events own
+                where own.provider = e.provider and own.event_id = split_part(e.event_id, ' ', 1)
+                    and own.state = 'DONE'
+            )
+        )
     order by received_at, id
 """
 _OUTBOX: Final = """

@@ -185,9 +185,11 @@ async def test_rule_holds_for_saved_methods_by_their_token(
     saved = await provider.save_method(SaveMethod("save", uuid7(), "tok_success"))
     await control.add_rule("CHARGE", "tok_amount", token="tok_success")
     payment = await created(provider, 5003)
-    error = await refusal(provider.confirm_payment(
+    error = await refusal(
+        provider.confirm_payment(
             ConfirmPayment("saved", payment.provider_reference, saved.provider_reference, saved=True)
-        ))
+        )
+    )
     assert error.code is ProviderErrorCode.INSUFFICIENT_FUNDS
 
 
