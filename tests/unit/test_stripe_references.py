@@ -91,8 +91,8 @@ def test_method_without_its_customer_is_not_found(text: str) -> None:
     assert caught.value.code is ProviderErrorCode.NOT_FOUND
 
 
-def test_search_begins_some_minutes_before_an_id_was_made() -> None:
-    assert references.window(OURS) == datetime(2023, 6, 28, 3, 10, 47, 328_000, tzinfo=UTC)
+def test_search_begins_an_hour_before_an_id_was_made() -> None:
+    assert references.window(OURS) == datetime(2023, 6, 28, 2, 15, 47, 328_000, tzinfo=UTC)
     now = datetime.now(UTC)
     assert abs(references.window(uuid7()) - (now - timedelta(hours=1))) < timedelta(minutes=1)
 
