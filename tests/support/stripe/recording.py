@@ -43,11 +43,10 @@ def recorded(client: Client) -> Recording:
         call: Callable[..., Awaitable[Any]],
         *ids: str,
         params: Mapping[str, Any] | None = None,
-        key: str | None = None,
-        account: str | None = None,
+        **more: Any,
     ) -> Answer:
         recording.note(call, params)
-        return await ask(call, *ids, params=params, key=key, account=account)
+        return await ask(call, *ids, params=params, **more)
 
     client.ask = watched  # type: ignore[method-assign]
     return recording
