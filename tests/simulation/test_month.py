@@ -290,16 +290,13 @@ async def at_most(number: int, work: Iterable[Callable[[], Awaitable[None]]]) ->
 
 @pytest.fixture
 async def month(dsn: str, books: None) -> AsyncIterator[Month]:
-    """A platform on its first day; business time is put back afterwards."""
+    """A platform on its first day."""
     seed = secrets.randbits(32)
     print(f"the month's seed: {seed}")  # ruff: ignore[print] - pytest shows it with a failure
     async with running_world(dsn, delay=timedelta(days=3), reserve=(1_000, timedelta(days=10))) as world:
         month = Month(world, SandboxControl(world.engine.database.writer), random.Random(seed))
-        try:
-            await month.open()
-            yield month
-        finally:
-            clock.set_ahead(timedelta(0))
+        await month.open()
+        yield month
 
 
 async def test_month_ends_with_books_that_agree_with_the_provider(month: Month) -> None:

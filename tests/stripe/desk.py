@@ -109,7 +109,7 @@ class Desk:
     async def tip(self, amount: str = "10.00", currency: str = "USD") -> str:
         """Return a tip's payment, not confirmed."""
         payload = await self.world.tip(self.payer, self.creator, amount, currency)
-        assert payload["errors"] == []
+        assert payload["errors"] == [], payload["errors"]
         return str(payload["payment"]["id"])
 
     async def confirm(self, payment: str, method: str = GOOD, **given: Any) -> dict[str, Any]:
@@ -181,7 +181,7 @@ class Desk:
             "amount": {"amount": amount, "currency": "USD"},
         }
         payload = (await self.owner.run(REQUEST, input=values))["payoutRequest"]
-        assert payload["errors"] == []
+        assert payload["errors"] == [], payload["errors"]
         return str(payload["payout"]["id"])
 
     async def advance(self, payout: str) -> dict[str, Any]:

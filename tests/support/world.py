@@ -334,8 +334,9 @@ async def running_world(
         finally:
             stop.set()
             await supervisor.stop()
-            clock.set_ahead(timedelta(0))
             for client in world.clients:
                 await client.close()
             server.should_exit = True
             await serving
+            # Not before: the server follows the sandbox's clock as long as it runs.
+            clock.set_ahead(timedelta(0))
