@@ -43,7 +43,7 @@ QUICK: Final = Effort(3, 1.0, 32, 2_500, 1, 150, 4.0, 200, 25)
 
 _NAME: Final = "comptoir-benchmark"
 _CREATOR: Final = "nonesuch_ceramics"
-_MOST_PER_SECOND: Final = 8_000
+_MOST_PER_SECOND: Final = 20_000
 _WARM_UP_SECONDS: Final = 1.0
 _WAITING: Final = """
     select count(*) as stored, count(distinct event_id) as events from inbox_events where state = 'PENDING'

@@ -189,7 +189,8 @@ async def test_everything_at_once_neither_fails_nor_deadlocks(
                 Movement(dice.choice(people), clearing, 10 * amount, "test", shortfall=debt),
                 Recovery(dice.choice(people), debt, "test"),
                 Hold(name, debit, credit, 3 * amount, "test", expires_at=dice.choice([None, soon])),
-                Capture(name, dice.choice([None, amount]), "test", final=dice.random() < 0.3),
+                # A hundred times as much is more than any hold has.
+                Capture(name, dice.choice([None, amount, 100 * amount]), "test", final=dice.random() < 0.3),
                 Increment(name, amount),
                 Release(name, dice.choice([None, amount])),
                 Reversal(dice.choice(originals), amount, "test"),
