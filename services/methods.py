@@ -18,7 +18,7 @@ from core.ids import uuid7
 from core.viewer import Viewer
 from models.database import DATABASE_ERRORS, Transaction, fetch_one
 from providers.payments import base
-from services.calls import claimed_until
+from services.calls import RESEND_WITHIN, claimed_until
 from services.engine import Engine
 from services.paging import Page, PageQuery, fetch_page
 from services.requests import Request, once
@@ -72,8 +72,6 @@ _CUSTOMER: Final = """
 """
 
 _RETRY_AFTER: Final = timedelta(seconds=10)
-# From then on a provider may have forgotten the key, and a repeat would no longer be the same.
-_FORGOTTEN_AFTER: Final = timedelta(hours=23)
 _BATCH: Final = 100
 _AGAIN: Final = frozenset(
     {base.ProviderAction.SAME_KEY, base.ProviderAction.LATER, base.ProviderAction.FIX_CONFIG}
@@ -197,7 +195,7 @@ async def sweep(engine: Engine) -> bool:
     Return whether there may be more. Run by any number of workers.
     """
     at = now()
-    lease, forgotten = claimed_until(engine, at), at - _FORGOTTEN_AFTER
+    lease, forgotten = claimed_until(engine, at), at - RESEND_WITHIN
     rows = await engine.database.writer.fetch(_CLAIM, at, lease, _BATCH, forgotten, engine.provider.name)
     for row in rows:
         if now() >= row["calling_until"]:

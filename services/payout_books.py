@@ -14,14 +14,13 @@ from core.clock import now
 from core.payouts import PayoutStep
 from ledger import chart
 from models.database import Connection, Transaction
-from providers.payments.base import PayoutFact, PayoutState, TransferFact
+from providers.payments.base import PayoutFact, TransferFact
 from services.engine import Engine
 from services.fold.contradictions import Contradiction
 from services.fold.payouts import PayoutKnown, booked, drafts, fold_payout, give_up
 from services.posting import post
 
 _LOOK_UP_AFTER: Final = timedelta(minutes=1)
-_COMES_BACK_WITHIN: Final = timedelta(days=14)
 
 _LOCK: Final = "select * from payouts where id = any($1::uuid[]) order by id for no key update"
 _WRITE: Final = """
@@ -127,17 +126,12 @@ async def write_change(
 def _due_at(row: Any, before: PayoutKnown, after: PayoutKnown, at: datetime) -> datetime | None:
     """Return when a worker takes a payout up again: at once for a new step, one day for news, or never."""
     calling_until: datetime | None = row["calling_until"]
-    if after.step is None and not after.waits and not may_come_back(after.state, after.at, after.failed, at):
+    if after.step is None and not after.waits and not after.may_come_back(at):
         return None
     if after.step is before.step and (after.step is not None or calling_until is not None):
         return calling_until
     # What the provider has and does not end is looked up: its last event may be lost.
     return at + _LOOK_UP_AFTER if after.step is None else at
-
-
-def may_come_back(state: str | None, since: datetime | None, failed: bool, at: datetime) -> bool:
-    """Return whether a bank may still send back what it was paid: whether it did is looked up as well."""
-    return not failed and state == PayoutState.PAID and since is not None and at - since < _COMES_BACK_WITHIN
 
 
 async def end_here(engine: Engine, payout_id: UUID, step: PayoutStep, reason: str) -> None:

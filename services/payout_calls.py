@@ -18,7 +18,6 @@ from models.database import DATABASE_ERRORS
 from providers.payments.base import (
     Fact,
     Payout,
-    PayoutState,
     ProviderAction,
     ProviderError,
     ProviderErrorCode,
@@ -29,10 +28,9 @@ from providers.payments.base import (
 from services.calls import RESEND_WITHIN, claimed_until, patience
 from services.engine import Engine
 from services.fold.payouts import DISPUTE_OPEN, PayoutKnown
-from services.payout_books import end_here, may_come_back, search_later
+from services.payout_books import end_here, search_later
 
 _BATCH: Final = 20
-# Providers may forget an idempotency key after a day; then the same call would no longer be the same.
 _SHORTEST_DELAY: Final = timedelta(seconds=1)
 _LONGEST_DELAY: Final = timedelta(hours=6)
 _LOOK_UP_AFTER: Final = timedelta(minutes=1)
@@ -162,7 +160,7 @@ async def _do(engine: Engine, row: Any) -> None:
     elif known.step is PayoutStep.REVERSE:
         await _take_back(engine, row)
     else:
-        await _look_up(engine, row)
+        await _look_up(engine, row, known)
 
 
 async def _transfer(engine: Engine, row: Any) -> None:
@@ -229,13 +227,12 @@ async def _take_back(engine: Engine, row: Any) -> None:
         await _settle(engine, [fact])
 
 
-async def _look_up(engine: Engine, row: Any) -> None:
+async def _look_up(engine: Engine, row: Any, known: PayoutKnown) -> None:
     """Ask how a payout stands whose end is not known; the longer it stands still, the more rarely."""
     await _settle(engine, await engine.provider.fetch(Subject.PAYOUT, row["provider_reference"]))
-    at, since = now(), row["provider_state_at"]
-    over = row["provider_state"] == PayoutState.PAID and not may_come_back(PayoutState.PAID, since, False, at)
-    again_at = None if over else at + patience(at - since, _LOOK_UP_AFTER)
-    await _end_call(engine.database.writer, row, again_at)
+    at = now()
+    again_at = at + patience(at - row["provider_state_at"], _LOOK_UP_AFTER)
+    await _end_call(engine.database.writer, row, again_at if known.waits or known.may_come_back(at) else None)
 
 
 async def _found(engine: Engine, row: Any, subject: Subject) -> bool:

@@ -13,7 +13,7 @@ import structlog
 from core.clock import now
 from core.payments import PaymentStatus
 from models.database import DATABASE_ERRORS
-from providers.payments.base import ProviderError, Subject
+from providers.payments.base import DisputeFact, ProviderError, Subject
 from services import charging, payments
 from services.calls import RESEND_WITHIN
 from services.engine import Engine
@@ -94,8 +94,10 @@ async def _look_up(engine: Engine, row: Any) -> None:
         facts = await engine.provider.fetch(Subject.PAYMENT, row["provider_reference"])
         if row["dispute"] == "OPEN":
             # A provider need not tell with a payment what is not decided about it.
+            told = {fact.provider_reference for fact in facts if isinstance(fact, DisputeFact)}
             for each in await engine.database.reader.fetch(_OPEN_DISPUTES, row["id"]):
-                facts = [*facts, *await engine.provider.fetch(Subject.DISPUTE, each["provider_reference"])]
+                if each["provider_reference"] not in told:
+                    facts = [*facts, *await engine.provider.fetch(Subject.DISPUTE, each["provider_reference"])]
     if facts:
         # Nothing happened and the payer may try again, or it goes on, or this is how it ended.
         await charging.settle_looked_up(engine, facts, row["calling_until"])

@@ -6,7 +6,7 @@ the books end the same whichever fact came first.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -25,6 +25,8 @@ _STATUS: Final = {
     PayoutState.CANCELED: PayoutStatus.CANCELED,
     PayoutState.FAILED: PayoutStatus.FAILED,
 }
+
+_COMES_BACK_WITHIN: Final = timedelta(days=14)
 
 DISPUTE_OPEN: Final = "DISPUTE_OPEN"
 """Why a payout is on hold."""
@@ -131,6 +133,10 @@ class PayoutKnown:
     def waits(self) -> bool:
         """Whether the provider has it and has not said how it ended."""
         return not self.failed and self.state in {PayoutState.PENDING, PayoutState.IN_TRANSIT}
+
+    def may_come_back(self, at: datetime) -> bool:
+        """Whether a bank may still send back what it was paid: whether it did is looked up as well."""
+        return _is_paid(self) and self.at is not None and at - self.at < _COMES_BACK_WITHIN
 
 
 def fold_payout(known: PayoutKnown, fact: TransferFact | PayoutFact) -> PayoutKnown:

@@ -1,9 +1,10 @@
 """The ledger's own invariants, what has been in clearing for long, and what waits in suspense."""
 
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Any, Final
 
 import ledger
+from ledger import AccountKind
 from services.reconciliation.amounts import shown
 from services.reconciliation.codes import DifferenceCode
 from services.reconciliation.differences import About, AboutKind, Difference
@@ -11,7 +12,8 @@ from services.reconciliation.frame import PATIENCE_SECONDS, Frame, Snapshot
 
 # Whatever passes through clearing is about a payment, or a refund or a dispute of one. The total of each payment
 # comes to nothing once the provider has accounted for all of it.
-_CLEARING: Final = """
+# A conversion names what it converts, so that the total of each payment comes to nothing in suspense as well.
+_OPEN: Final = """
     select coalesce(f.payment_id, d.payment_id, p.id) as payment_id, a.provider, s.code, sum(e.amount) as minor,
         max(e.effective_at) as moved_at
     from ledger.entry e
@@ -20,23 +22,8 @@ _CLEARING: Final = """
     left join refunds f on f.id = e.reference
     left join disputes d on d.id = e.reference
     left join payments p on p.id = e.reference
-    where a.kind = 'clearing'
+    where a.kind = $3
     group by 1, a.provider, s.code
-    having sum(e.amount) <> 0 and max(e.effective_at) between $1 and $2
-    order by moved_at, 1
-"""
-# A conversion names what it converts, so that the total of each payment comes to nothing here as well.
-_SUSPENSE: Final = """
-    select coalesce(f.payment_id, d.payment_id, p.id) as payment_id, s.code, sum(e.amount) as minor,
-        max(e.effective_at) as moved_at
-    from ledger.entry e
-    join ledger.account a on a.id = e.account
-    join ledger.asset s on s.id = a.asset_id
-    left join refunds f on f.id = e.reference
-    left join disputes d on d.id = e.reference
-    left join payments p on p.id = e.reference
-    where a.kind = 'suspense'
-    group by 1, s.code
     having sum(e.amount) <> 0 and max(e.effective_at) between $1 and $2
     order by moved_at, 1, s.code
 """
@@ -58,52 +45,35 @@ async def find_broken(frame: Frame) -> AsyncIterator[Difference]:
 async def find_uncleared(snapshot: Snapshot) -> AsyncIterator[Difference]:
     """Yield the payments whose money has been in clearing for too long, and what of that is no payment's."""
     overdue = snapshot.at - snapshot.limits.clearing
-    async for row in snapshot.rows(_CLEARING, snapshot.since, overdue):
+    async for row in snapshot.rows(_OPEN, snapshot.since, overdue, AccountKind.CLEARING):
         # Debited when we book what is due, credited when the provider accounts for it.
         minor, code = -int(row["minor"]), row["code"]
-        of_payment = row["payment_id"] is not None
-        about = (
-            About.ours(AboutKind.PAYMENT, row["payment_id"])
-            if of_payment
-            else About(AboutKind.ACCOUNT, f"{row['provider']}:clearing:{code}")
-        )
+        about, whose = _whose(row, f"{row['provider']}:clearing:{code}")
         told = (
             f"{shown(minor, code)} are booked that {row['provider']} has not accounted for"
             if minor > 0
             else f"{row['provider']} accounted for {shown(-minor, code)} more than is booked"
         )
-        yield Difference(
-            DifferenceCode.CLEARING_OPEN,
-            about,
-            f"{told}{'' if of_payment else ', for none of our payments'}; nothing moved since "
-            f"{row['moved_at']:%Y-%m-%d %H:%M} UTC.",
-            code,
-            0,
-            minor,
-        )
+        sentence = f"{told}{whose}; nothing moved since {row['moved_at']:%Y-%m-%d %H:%M} UTC."
+        yield Difference(DifferenceCode.CLEARING_OPEN, about, sentence, code, 0, minor)
 
 
 async def find_unconverted(snapshot: Snapshot) -> AsyncIterator[Difference]:
     """Yield the payments whose money waits in suspense, and what of that is no payment's."""
-    async for row in snapshot.rows(_SUSPENSE, snapshot.since, snapshot.judged_until):
+    async for row in snapshot.rows(_OPEN, snapshot.since, snapshot.judged_until, AccountKind.SUSPENSE):
         minor, code = int(row["minor"]), row["code"]
-        of_payment = row["payment_id"] is not None
-        about = (
-            About.ours(AboutKind.PAYMENT, row["payment_id"])
-            if of_payment
-            else About(AboutKind.ACCOUNT, f"platform:suspense:{code}")
-        )
+        about, whose = _whose(row, f"platform:suspense:{code}")
         told = (
             f"{shown(minor, code)} came in and wait"
             if minor > 0
             else f"{shown(-minor, code)} were taken and are to be covered"
         )
-        yield Difference(
-            DifferenceCode.SETTLED_IN_OTHER_CURRENCY,
-            about,
-            f"In another currency {told} in suspense{'' if of_payment else ', for none of our payments'} since "
-            f"{row['moved_at']:%Y-%m-%d %H:%M} UTC.",
-            code,
-            0,
-            minor,
-        )
+        sentence = f"In another currency {told} in suspense{whose} since {row['moved_at']:%Y-%m-%d %H:%M} UTC."
+        yield Difference(DifferenceCode.SETTLED_IN_OTHER_CURRENCY, about, sentence, code, 0, minor)
+
+
+def _whose(row: Any, account: str) -> tuple[About, str]:
+    """Return what open money is about, its payment or else its account, and how to say that it is no payment's."""
+    if row["payment_id"] is not None:
+        return About.ours(AboutKind.PAYMENT, row["payment_id"]), ""
+    return About(AboutKind.ACCOUNT, account), ", for none of our payments"
