@@ -15,10 +15,13 @@ from core import money
 from ledger import Accounts
 from models.config import orm_config
 from models.database import APP_ROLE, Database
+from providers.storage.objects import ObjectStore
+from providers.tax.table import TaxTable
 from services.bus import LocalBus
 from services.bus_redis import RedisBus
 from services.engine import Engine
 from services.guests import GuestTokens
+from services.links import SignedLinks
 from services.settlement import settle
 
 
@@ -60,6 +63,9 @@ async def open_engine(settings: Settings, dsn: str, *, subscribers: bool) -> Asy
             bus=bus,
             settle=settle,
             guests=GuestTokens(settings.guest_secret),
+            links=SignedLinks(settings.guest_secret, settings.own_url),
+            tax=TaxTable(database.reader),
+            files=ObjectStore.at(settings.files_url),
             provider_timeout=timedelta(seconds=settings.provider_timeout_seconds),
             settle_grace=timedelta(seconds=settings.settle_grace_seconds),
             payment_expiry=timedelta(seconds=settings.payment_expiry_seconds),

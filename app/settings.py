@@ -82,6 +82,9 @@ class Settings(BaseSettings):
         5, gt=0, description="How long an accepted payment may wait for its webhook."
     )
     payment_expiry_seconds: float = Field(3600, gt=0, description="After this an unpaid purchase is cancelled.")
+    storage_url: str = Field(
+        "", description="Where uploaded files are kept: a folder, or s3://bucket; var/files without it."
+    )
     metrics_token: SecretStr = Field(
         SecretStr(""),
         description="Who shows it as a bearer token may read /metrics. Production needs it for that.",
@@ -102,6 +105,11 @@ class Settings(BaseSettings):
     @property
     def is_production(self) -> bool:
         return self.environment == "production"
+
+    @property
+    def files_url(self) -> str:
+        """Where uploaded files are kept."""
+        return self.storage_url or str(self.state_directory / "files")
 
     @property
     def own_url(self) -> str:

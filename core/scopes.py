@@ -15,6 +15,8 @@ class Scope(StrEnum):
     PRODUCTS_WRITE = "products:write"
     TIPS_WRITE = "tips:write"
     PURCHASES_WRITE = "purchases:write"
+    SALES_READ = "sales:read"
+    SALES_WRITE = "sales:write"
     PAYMENTS_WRITE = "payments:write"
     REFUNDS_WRITE = "refunds:write"
     DISPUTES_WRITE = "disputes:write"

@@ -28,10 +28,10 @@ class Dispute(Model):
         "models.Payment", related_name=False, on_delete=fields.RESTRICT
     )
     payment_id: UUID
-    creator: fields.ForeignKeyRelation["Creator"] = fields.ForeignKeyField(
-        "models.Creator", related_name=False, on_delete=fields.RESTRICT
+    creator: fields.ForeignKeyNullableRelation["Creator"] = fields.ForeignKeyField(
+        "models.Creator", related_name=False, on_delete=fields.RESTRICT, null=True
     )
-    creator_id: UUID
+    creator_id: UUID | None
     currency = fields.TextField()
     amount = AmountField()
     reason = fields.TextField()

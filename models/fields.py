@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from tortoise import fields
 from tortoise.fields.base import Field
@@ -20,3 +21,22 @@ class TransactionIdField(Field[int], int):
     """The id of the transaction that wrote a row (xid8). Set by the database, compared there, never read."""
 
     SQL_TYPE = "xid8"
+
+
+class TextArrayField(Field[list[str]], list[str]):  # type: ignore[misc] # as Tortoise declares its own fields
+    """A list of texts: text[]."""
+
+    SQL_TYPE = "text[]"
+
+
+class UUIDArrayField(Field[list[UUID]], list[UUID]):  # type: ignore[misc] # as Tortoise declares its own fields
+    """A list of ids: uuid[]."""
+
+    SQL_TYPE = "uuid[]"
+
+
+class SearchField(Field[str], str):
+    """What full-text search reads (tsvector). Made by the database, searched there, never read."""
+
+    __slots__ = ()
+    SQL_TYPE = "tsvector"

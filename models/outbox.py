@@ -9,8 +9,9 @@ from models.fields import TransactionIdField
 
 
 class OutboxEvent(Model):
-    """A payment's change of status on its way to subscribers.
+    """A payment's or an order's change on its way to subscribers; ``payment_id`` or ``order_id`` says of which.
 
+    A payment for several creators has a row for each of them.
     ``transaction_id`` is the writer's; the relay gives ``position`` (dense over all rows) and
     ``creator_offset`` (dense per creator, only for what belongs in the creator's activity) to rows that no
     open transaction can precede.
@@ -18,12 +19,13 @@ class OutboxEvent(Model):
 
     id = fields.BigIntField(primary_key=True)
     transaction_id = TransactionIdField()
-    payment_id = fields.UUIDField()
+    payment_id = fields.UUIDField(null=True)
+    order_id = fields.UUIDField(null=True)
     sequence = fields.IntField()
     status = fields.TextField()
     reason = fields.TextField(null=True)
     at = fields.DatetimeField()
-    creator_id = fields.UUIDField()
+    creator_id = fields.UUIDField(null=True)
     in_activity = fields.BooleanField()
     position = fields.BigIntField(null=True)
     creator_offset = fields.BigIntField(null=True)
@@ -32,6 +34,8 @@ class OutboxEvent(Model):
         "outbox_position_is_unique",
         "creator_offset_is_unique",
         "only_activity_has_an_offset",
+        "outbox_is_of_one_thing",
+        "activity_is_somebodys",
     )
 
     class Meta:

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 
 class Payment(Model):
-    """One payment for one tip or purchase.
+    """One payment for one tip or order.
 
     ``gross = net + fee + tax`` was fixed by a fee rule when it was created; ``fixed_fee`` is a part of ``fee``.
+    An order of several creators has no ``creator`` and no ``fee_rule`` here: each of them has a
+    :class:`PaymentShare`, and what stands here is the sum of those.
     ``status`` is derived from the facts (``provider_state`` at ``provider_state_at``, ``authorized``,
     ``captured``, ``decline_code``) and ``reconciling``. ``sequence`` is the number of its last event. While
     ``calling_until`` is ahead somebody is talking to the provider; once it has passed, nobody knows how that
@@ -32,10 +34,10 @@ class Payment(Model):
 
     id = fields.UUIDField(primary_key=True)
     kind = fields.TextField()
-    creator: fields.ForeignKeyRelation["Creator"] = fields.ForeignKeyField(
-        "models.Creator", related_name=False, on_delete=fields.RESTRICT
+    creator: fields.ForeignKeyNullableRelation["Creator"] = fields.ForeignKeyField(
+        "models.Creator", related_name=False, on_delete=fields.RESTRICT, null=True
     )
-    creator_id: UUID
+    creator_id: UUID | None
     payer: fields.ForeignKeyNullableRelation["User"] = fields.ForeignKeyField(
         "models.User", related_name=False, on_delete=fields.RESTRICT, null=True
     )
@@ -46,10 +48,10 @@ class Payment(Model):
     fee = AmountField()
     tax = AmountField()
     net = AmountField()
-    fee_rule: fields.ForeignKeyRelation["FeeRule"] = fields.ForeignKeyField(
-        "models.FeeRule", related_name=False, on_delete=fields.RESTRICT
+    fee_rule: fields.ForeignKeyNullableRelation["FeeRule"] = fields.ForeignKeyField(
+        "models.FeeRule", related_name=False, on_delete=fields.RESTRICT, null=True
     )
-    fee_rule_id: UUID
+    fee_rule_id: UUID | None
     maturity_delay_seconds = fields.IntField()
     provider = fields.TextField()
     provider_reference = fields.TextField(null=True)
@@ -100,10 +102,76 @@ class Payment(Model):
         "dispute_standing_is_known",
         "capture_within_gross",
         "reserve_within_net",
+        "one_creator_or_shares",
     )
 
     class Meta:
         table = "payments"
+
+
+class PaymentShare(Model):
+    """One creator's part of a payment for several: ``gross = net + fee + tax``, as of a payment.
+
+    ``returned_net``, ``returned_fee`` and ``returned_tax`` have left it by refunds and disputes that stand;
+    ``reserve`` is what is still kept of its earning. It matures with its payment.
+    """
+
+    id = fields.UUIDField(primary_key=True)
+    payment: fields.ForeignKeyRelation["Payment"] = fields.ForeignKeyField(
+        "models.Payment", related_name=False, on_delete=fields.RESTRICT
+    )
+    payment_id: UUID
+    creator: fields.ForeignKeyRelation["Creator"] = fields.ForeignKeyField(
+        "models.Creator", related_name=False, on_delete=fields.RESTRICT
+    )
+    creator_id: UUID
+    gross = AmountField()
+    fixed_fee = AmountField()
+    fee = AmountField()
+    tax = AmountField()
+    net = AmountField()
+    fee_rule: fields.ForeignKeyRelation["FeeRule"] = fields.ForeignKeyField(
+        "models.FeeRule", related_name=False, on_delete=fields.RESTRICT
+    )
+    fee_rule_id: UUID
+    returned_net = AmountField(db_default=0)
+    returned_fee = AmountField(db_default=0)
+    returned_tax = AmountField(db_default=0)
+    reserve = AmountField(db_default=0)
+
+    rules: ClassVar = (
+        "one_share_per_payment_and_creator",
+        "share_gross_is_net_and_fee_and_tax",
+        "share_amounts_are_sound",
+        "share_returned_within_parts",
+        "share_reserve_within_net",
+    )
+
+    class Meta:
+        table = "payment_shares"
+
+
+class ReturnShare(Model):
+    """What a refund or a dispute took out of one share of its payment. ``return_id`` is the refund's or dispute's.
+
+    Only of payments that have shares; where it was taken from stands with the refund or the dispute.
+    """
+
+    id = fields.UUIDField(primary_key=True)
+    return_id = fields.UUIDField()
+    share: fields.ForeignKeyRelation["PaymentShare"] = fields.ForeignKeyField(
+        "models.PaymentShare", related_name=False, on_delete=fields.RESTRICT
+    )
+    share_id: UUID
+    net = AmountField()
+    fee = AmountField()
+    tax = AmountField()
+    from_reserve = AmountField(db_default=0)
+
+    rules: ClassVar = ("share_once_per_return", "return_share_is_sound")
+
+    class Meta:
+        table = "return_shares"
 
 
 class PaymentEvent(Model):

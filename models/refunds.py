@@ -30,10 +30,10 @@ class Refund(Model):
         "models.Payment", related_name=False, on_delete=fields.RESTRICT
     )
     payment_id: UUID
-    creator: fields.ForeignKeyRelation["Creator"] = fields.ForeignKeyField(
-        "models.Creator", related_name=False, on_delete=fields.RESTRICT
+    creator: fields.ForeignKeyNullableRelation["Creator"] = fields.ForeignKeyField(
+        "models.Creator", related_name=False, on_delete=fields.RESTRICT, null=True
     )
-    creator_id: UUID
+    creator_id: UUID | None
     requested_by: fields.ForeignKeyNullableRelation["User"] = fields.ForeignKeyField(
         "models.User", related_name=False, on_delete=fields.RESTRICT, null=True
     )

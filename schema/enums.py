@@ -6,26 +6,39 @@ from typing import Any
 
 import strawberry
 
+from core.catalogue import LicencePolicy, ProductState, StockMovementKind, TaxCategory
+from core.discounts import DiscountKind, DiscountPeriod, DiscountReason
 from core.disputes import DisputeNextAction, DisputeStatus
 from core.errors import ErrorCode, NextAction
+from core.orders import OrderEventKind, OrderStatus, ReturnStatus
 from core.payments import PaymentKind, PaymentNextAction, PaymentStatus
 from core.payouts import PayoutInterval, PayoutStatus
 from core.refunds import RefundReason, RefundStatus
 from core.scopes import Scope
 
 __all__ = [
+    "DiscountKind",
+    "DiscountPeriod",
+    "DiscountReason",
     "DisputeNextAction",
     "DisputeStatus",
     "ErrorCode",
+    "LicencePolicy",
     "NextAction",
+    "OrderEventKind",
+    "OrderStatus",
     "PaymentKind",
     "PaymentNextAction",
     "PaymentStatus",
     "PayoutInterval",
     "PayoutStatus",
+    "ProductState",
     "RefundReason",
     "RefundStatus",
+    "ReturnStatus",
     "Scope",
+    "StockMovementKind",
+    "TaxCategory",
     "described",
 ]
 
@@ -50,6 +63,8 @@ described(
         Scope.PRODUCTS_WRITE: "Offer, change and archive products.",
         Scope.TIPS_WRITE: "Give tips.",
         Scope.PURCHASES_WRITE: "Buy products.",
+        Scope.SALES_READ: "See what you sold, and to whom it goes.",
+        Scope.SALES_WRITE: "Send, cancel and give back what you sold.",
         Scope.PAYMENTS_WRITE: "Confirm, cancel and capture one's own payments, and save payment methods.",
         Scope.REFUNDS_WRITE: "Give back what one was paid as a creator.",
         Scope.DISPUTES_WRITE: "Answer disputes over what one was paid as a creator.",
@@ -79,6 +94,32 @@ described(
         ErrorCode.SELF_PURCHASE: "One cannot buy from oneself.",
         ErrorCode.PRODUCT_NOT_ACTIVE: "The product is no longer sold.",
         ErrorCode.OUT_OF_STOCK: "Nothing is left of the product.",
+        ErrorCode.VARIANT_NOT_AVAILABLE: "A variant is not sold any more, or not in this currency.",
+        ErrorCode.NOT_RELEASED: "It is not sold yet; `releasesAt` says from when on.",
+        ErrorCode.PRICE_CHANGED: "It no longer costs what was expected; `now` says what it does.",
+        ErrorCode.CURRENCY_MIXED: "Everything in a cart is bought in one currency.",
+        ErrorCode.BUYER_LIMIT_EXCEEDED: "One buyer may not have that many; `left` says how many more.",
+        ErrorCode.DISCOUNT_REJECTED: "A discount is not given; `reason` says why.",
+        ErrorCode.ADDRESS_INVALID: "An address is not one of its country; `fields` names what is wrong with it.",
+        ErrorCode.ADDRESS_NEEDED: "Send the address first: it decides on shipping and tax.",
+        ErrorCode.EMAIL_NEEDED: "Guests leave an email address with their order.",
+        ErrorCode.SHIPPING_UNAVAILABLE: "Not shipped there, or not like this. See the cart's `shippingOptions`.",
+        ErrorCode.CART_EMPTY: "There is nothing in the cart.",
+        ErrorCode.CART_CHECKED_OUT: "An order was made of the cart: pay it, or cancel it to change the cart.",
+        ErrorCode.CAPTURE_MIXED: "What is only reserved at first is bought alone, or with more of its creator.",
+        ErrorCode.RESERVATION_EXPIRED: "What was kept for the order is kept no longer and sold out. Order again.",
+        ErrorCode.ORDER_NOT_CANCELABLE: "The order is paid, or was cancelled before.",
+        ErrorCode.ORDER_NOT_PAID: "The order is not paid, so nothing can be sent or given back.",
+        ErrorCode.QUANTITY_TOO_LARGE: "More was named than there is of a line; `available` says how many are.",
+        ErrorCode.RETURN_CLOSED: "The return was received, declined or cancelled before.",
+        ErrorCode.ACCESS_REVOKED: "The purchase was given back, so its downloads and keys no longer work.",
+        ErrorCode.DOWNLOAD_LIMIT_REACHED: "The file was downloaded as often as it may be.",
+        ErrorCode.LINK_INVALID: "The link is not one of ours, or it has expired. Ask for a new one.",
+        ErrorCode.LICENCE_INVALID: "There is no such licence key, or it no longer counts.",
+        ErrorCode.LICENCE_ACTIVATIONS_EXHAUSTED: "The key is in use at as many places as may be. Deactivate one.",
+        ErrorCode.MEDIA_INVALID: "The file is not what it is said to be, or of a kind that is not taken.",
+        ErrorCode.MEDIA_TOO_LARGE: "The file is larger than what is taken.",
+        ErrorCode.NAME_TAKEN: "Another object of the same kind has this name or code.",
         ErrorCode.PAYMENT_DECLINED: "The payer's bank declined. Another method may work.",
         ErrorCode.PAYMENT_IN_PROGRESS: "The provider is being asked about this payment. Wait for its status.",
         ErrorCode.PAYMENT_NOT_CONFIRMABLE: "The payment has gone too far to be confirmed.",
@@ -110,6 +151,7 @@ described(
         NextAction.USE_NEW_KEY: "Send the request under a new key.",
         NextAction.OTHER_METHOD: "Try another payment method.",
         NextAction.ONBOARD: "Send the creator through `creatorOnboard`.",
+        NextAction.REVIEW_CART: "Read the cart again, show it to the buyer, and send what they then agree to.",
         NextAction.WAIT: "Watch the status and try again.",
         NextAction.NONE: "Nothing that a client does will change this.",
     },
@@ -212,5 +254,129 @@ described(
         PayoutInterval.DAILY: "Every day.",
         PayoutInterval.WEEKLY: "Once a week.",
         PayoutInterval.MONTHLY: "Once a month.",
+    },
+)
+described(
+    ProductState,
+    "Whether a product is on sale.",
+    {
+        ProductState.DRAFT: "Being prepared; only its creator sees it.",
+        ProductState.ACTIVE: "On sale, from `releasesAt` on where that is set.",
+        ProductState.ARCHIVED: "No longer on sale. What was sold stays sold.",
+    },
+)
+described(
+    TaxCategory,
+    "What a product is to tax rates.",
+    {
+        TaxCategory.STANDARD: "What no other category names.",
+        TaxCategory.REDUCED: "What a country taxes at its reduced rate.",
+        TaxCategory.BOOKS: "Books and newspapers.",
+        TaxCategory.FOOD: "Food.",
+        TaxCategory.DIGITAL: "Files, keys and services delivered electronically.",
+        TaxCategory.EXEMPT: "Not taxed.",
+    },
+)
+described(
+    LicencePolicy,
+    "How a variant's licence keys come about.",
+    {
+        LicencePolicy.POOL: "From keys that its creator uploads; there are as many to sell as are in the pool.",
+        LicencePolicy.GENERATED: "Made when one is sold.",
+    },
+)
+described(
+    StockMovementKind,
+    "Why a stock level changed.",
+    {
+        StockMovementKind.RECEIVED: "More came in.",
+        StockMovementKind.ADJUSTED: "It was counted and set.",
+        StockMovementKind.RESERVED: "Kept for an order that is being paid.",
+        StockMovementKind.RELEASED: "No longer kept: the order was cancelled.",
+        StockMovementKind.EXPIRED: "No longer kept: the order was not paid in time.",
+        StockMovementKind.SOLD: "An order was paid.",
+        StockMovementKind.RETURNED: "Sold ones were put back.",
+        StockMovementKind.MOVED: "Moved to or from another location.",
+    },
+)
+described(
+    DiscountKind,
+    "What a discount takes off.",
+    {
+        DiscountKind.PERCENT: "A percentage off each line it applies to.",
+        DiscountKind.FIXED: "An amount off all lines it applies to together.",
+        DiscountKind.FREE_SHIPPING: "The price of shipping.",
+    },
+)
+described(
+    DiscountPeriod,
+    "The time a limit is counted in, in UTC.",
+    {
+        DiscountPeriod.DAY: "A calendar day.",
+        DiscountPeriod.WEEK: "A week from Monday.",
+        DiscountPeriod.MONTH: "A calendar month.",
+    },
+)
+described(
+    DiscountReason,
+    "Why a discount is not given.",
+    {
+        DiscountReason.UNKNOWN: "There is no such code for anything in the cart.",
+        DiscountReason.NOT_STARTED: "It is not given yet.",
+        DiscountReason.ENDED: "It is not given any more.",
+        DiscountReason.USED_UP: "It was used as often as it may be.",
+        DiscountReason.BUYER_LIMIT: "This buyer used it as often as one may.",
+        DiscountReason.PERIOD_LIMIT: "It was used as often as it may be in this period.",
+        DiscountReason.BELOW_MINIMUM: "There is not enough in the cart for it.",
+        DiscountReason.OTHER_CURRENCY: "It is given in another currency.",
+        DiscountReason.NOT_APPLICABLE: "It applies to nothing in the cart.",
+    },
+)
+described(
+    OrderStatus,
+    "Where an order stands.",
+    {
+        OrderStatus.PENDING: "It waits for its payment.",
+        OrderStatus.PAID: "Paid; nothing of it was sent yet.",
+        OrderStatus.PARTIALLY_FULFILLED: "A part of it was sent or handed over.",
+        OrderStatus.FULFILLED: "All of it was sent or handed over.",
+        OrderStatus.CANCELED: "Cancelled before it was paid.",
+        OrderStatus.REFUNDED: "Given back in full.",
+        OrderStatus.CHARGED_BACK: "The buyer's bank took the payment back.",
+    },
+)
+described(
+    OrderEventKind,
+    "What became of an order.",
+    {
+        OrderEventKind.CREATED: "It was made, and what it needs was reserved.",
+        OrderEventKind.PAID: "Its payment succeeded, and it got its number.",
+        OrderEventKind.CANCELED: "It was cancelled, or not paid in time.",
+        OrderEventKind.PARTIALLY_FULFILLED: "Something of it was sent or handed over.",
+        OrderEventKind.FULFILLED: "The last of it was sent or handed over.",
+        OrderEventKind.LINES_CANCELED: "Something of it will not be sent, and is given back.",
+        OrderEventKind.STOCK_LOST: "Something was sold out when the payment arrived, and is given back.",
+        OrderEventKind.TRACKING_CHANGED: "A parcel can be followed.",
+        OrderEventKind.RETURN_REQUESTED: "The buyer wants to send something back.",
+        OrderEventKind.RETURN_RECEIVED: "What was sent back arrived.",
+        OrderEventKind.RETURN_DECLINED: "The creator does not take something back.",
+        OrderEventKind.RETURN_CANCELED: "The buyer keeps it after all.",
+        OrderEventKind.REFUND_STARTED: "Money is on its way back.",
+        OrderEventKind.REFUND_FAILED: "Money could not be given back.",
+        OrderEventKind.PARTIALLY_REFUNDED: "A part of the money is back.",
+        OrderEventKind.REFUNDED: "All of the money is back.",
+        OrderEventKind.REFUND_UNDONE: "A refund failed after all of the money seemed back.",
+        OrderEventKind.CHARGED_BACK: "The buyer's bank took the payment back; downloads and keys stopped.",
+        OrderEventKind.CHARGEBACK_UNDONE: "The dispute was won; downloads and keys work again.",
+    },
+)
+described(
+    ReturnStatus,
+    "Where the return of goods stands.",
+    {
+        ReturnStatus.REQUESTED: "The buyer asked; the goods are not back.",
+        ReturnStatus.RECEIVED: "The goods are back.",
+        ReturnStatus.DECLINED: "The creator does not take them back.",
+        ReturnStatus.CANCELED: "The buyer keeps them.",
     },
 )

@@ -1,4 +1,4 @@
-"""What every use case works with: connections, the ledger's chart, the payment provider, the bus."""
+"""What every use case works with: connections, the ledger's chart, the doors to the outside, the bus."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,9 +10,12 @@ from core.batcher import Batcher
 from ledger import Accounts
 from models.database import Database
 from providers.payments.base import PaymentProvider
+from providers.storage.base import FileStore
+from providers.tax.base import TaxCalculator
 from services.bus import Bus
 from services.fold import Told
 from services.guests import GuestTokens
+from services.links import SignedLinks
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -45,6 +48,9 @@ class Engine:
     bus: Bus
     settle: Settle
     guests: GuestTokens
+    links: SignedLinks
+    tax: TaxCalculator
+    files: FileStore
     provider_timeout: timedelta = timedelta(seconds=20)
     settle_grace: timedelta = timedelta(seconds=5)
     payment_expiry: timedelta = timedelta(hours=1)

@@ -32,6 +32,9 @@ _SQL_TYPES: Final = {
     "JSONB": "jsonb",
     "DECIMAL(38,0)": "numeric(38,0)",
     "xid8": "xid8",
+    "text[]": "text[]",
+    "uuid[]": "uuid[]",
+    "tsvector": "tsvector",
 }
 _COLUMNS: Final = """
     select attname as name, format_type(atttypid, atttypmod) as type, not attnotnull as nullable

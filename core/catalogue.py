@@ -1,0 +1,42 @@
+"""The words of the catalogue and of stock."""
+
+from enum import StrEnum
+
+
+class ProductState(StrEnum):
+    """Whether a product is on sale."""
+
+    DRAFT = "draft"
+    ACTIVE = "active"
+    ARCHIVED = "archived"
+
+
+class TaxCategory(StrEnum):
+    """What a product is to tax rates."""
+
+    STANDARD = "standard"
+    REDUCED = "reduced"
+    BOOKS = "books"
+    FOOD = "food"
+    DIGITAL = "digital"
+    EXEMPT = "exempt"
+
+
+class LicencePolicy(StrEnum):
+    """How a variant's licence keys come about."""
+
+    POOL = "POOL"
+    GENERATED = "GENERATED"
+
+
+class StockMovementKind(StrEnum):
+    """Why a stock level changed."""
+
+    RECEIVED = "RECEIVED"
+    ADJUSTED = "ADJUSTED"
+    RESERVED = "RESERVED"
+    RELEASED = "RELEASED"
+    EXPIRED = "EXPIRED"
+    SOLD = "SOLD"
+    RETURNED = "RETURNED"
+    MOVED = "MOVED"

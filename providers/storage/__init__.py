@@ -1,0 +1,1 @@
+"""Files: the door to where they are kept."""

@@ -1,0 +1,54 @@
+"""Files through obstore: a folder of this machine, or a bucket of an S3-compatible store."""
+
+from collections.abc import AsyncIterable, AsyncIterator
+from typing import Any, Final
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, S3Store
+
+from providers.storage.base import StorageError
+
+_CHUNK: Final = 1024 * 1024
+
+
+class ObjectStore:
+    """A file store on any store obstore knows."""
+
+    def __init__(self, store: LocalStore | S3Store) -> None:
+        self._store: Any = store
+
+    @classmethod
+    def at(cls, url: str, **options: Any) -> "ObjectStore":
+        """Return the store at ``s3://bucket/prefix``, or in a folder; ``options`` as of obstore's S3Store."""
+        if url.startswith("s3://"):
+            return cls(S3Store.from_url(url, **options))
+        return cls(LocalStore(url.removeprefix("file://"), mkdir=True))
+
+    async def put(self, key: str, chunks: AsyncIterable[bytes]) -> None:
+        """Keep a file under a key; it is there whole or not at all."""
+        try:
+            await obstore.put_async(self._store, key, chunks)
+        except (BaseError, OSError) as error:
+            raise StorageError(f"The file could not be kept ({type(error).__name__}).") from error
+
+    async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+        """Yield the bytes from ``start`` up to but without ``end``."""
+        try:
+            for at in range(start, end, _CHUNK):
+                piece = await obstore.get_range_async(self._store, key, start=at, end=min(at + _CHUNK, end))
+                yield bytes(piece)
+        except (BaseError, OSError) as error:
+            raise StorageError(f"The file could not be read ({type(error).__name__}).") from error
+
+    async def delete(self, key: str) -> None:
+        """Forget a file; one that is not there is forgotten already."""
+        try:
+            await obstore.delete_async(self._store, key)
+        except FileNotFoundError:
+            return
+        except (BaseError, OSError) as error:
+            raise StorageError(f"The file could not be deleted ({type(error).__name__}).") from error
+
+    async def close(self) -> None:
+        """Nothing is held open."""

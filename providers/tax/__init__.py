@@ -1,0 +1,1 @@
+"""Taxes: the door to whoever knows which rates apply."""
