@@ -16,7 +16,7 @@ ifneq ($(PORT),)
 run: export COMPTOIR_PORT := $(PORT)
 endif
 
-.PHONY: help install web run test faults localstripe lint demo bench-tip bench-ledger bench-webhooks schema lock format clean
+.PHONY: help install web run test faults localstripe lint demo races bench-tip bench-ledger bench-webhooks bench-commerce schema lock format clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -54,6 +54,9 @@ lint: install ## Check style, types, the direction of imports and that the print
 demo: install ## Play the way of one tip, from the payment to the books.
 	@.venv/bin/comptoir demo
 
+races: install ## Race buyers, creators and tabs for the same things over HTTP; ARGS='--repeat 10', or --url and --token.
+	@.venv/bin/python -m races $(ARGS)
+
 bench-tip: install ## Measure how many tips a second are given and settled.
 	@.venv/bin/python -m benchmarks.tip $(ARGS)
 
@@ -62,6 +65,9 @@ bench-ledger: install ## Measure what a transfer costs in the books; GROWTH=1 ad
 
 bench-webhooks: install ## Measure what webhooks cost, from the receipt to the push; ARGS=--quick hurries.
 	@.venv/bin/python -m benchmarks.webhooks $(ARGS)
+
+bench-commerce: install ## Measure what a list of products and a checkout cost; ARGS=--quick hurries.
+	@.venv/bin/python -m benchmarks.commerce $(ARGS)
 
 schema: install ## Print the GraphQL schema into its file.
 	@.venv/bin/comptoir schema --write

@@ -15,14 +15,16 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import metrics, webhooks
+from app import downloads, metrics, webhooks
 from app.auth import Authenticator, fetch_from
 from app.clock import follow_clock, read_clock
 from app.engine import open_engine
 from app.graphql import ComptoirSchema
 from app.http import GraphQLEndpoint
+from app.media import Uploads, see
 from app.memory import settle_memory
 from app.observed import unwrapped
+from app.receipts import receipt
 from app.settings import Settings
 from app.supervisor import Supervisor
 from app.websocket import SubscriptionEndpoint
@@ -96,7 +98,7 @@ def application(settings: Settings, dsn: str) -> Starlette:
             Middleware(
                 CORSMiddleware,
                 allow_origins=list(settings.cors_origins),
-                allow_methods=["GET", "POST"],
+                allow_methods=["GET", "POST", "PUT"],
                 allow_headers=["authorization", "content-type", "traceparent"],
                 max_age=3600,
             ),
@@ -119,6 +121,10 @@ def _routes(settings: Settings) -> list[BaseRoute]:
         Route("/graphql", _GraphQLOverHttp()),
         WebSocketRoute("/graphql", _GraphQLOverWebSocket()),
         Route("/webhooks/{provider}", webhooks.receive, methods=["POST"]),
+        Route("/downloads/{token}", downloads.download, methods=["GET"]),
+        Route("/media/uploads/{token}", Uploads().receive, methods=["PUT"]),
+        Route("/media/{id}", see, methods=["GET"]),
+        Route("/receipts/{token}", receipt, methods=["GET"]),
         Route("/metrics", metrics.endpoint(settings)),
         Route("/health/live", _live),
         Route("/health/ready", _ready),

@@ -14,6 +14,7 @@ from app.cli_doctor import doctor
 from app.cli_ledger import ledger_cli
 from app.cli_sandbox import sandbox_cli
 from app.cli_stripe import stripe_cli
+from app.cli_tax import tax_cli
 from app.cli_webhooks import webhooks_cli
 from app.console import ensure_migrated, err, fail, load_settings, out, reached_database
 from app.settings import Settings, UnsafeSettingsError
@@ -31,6 +32,7 @@ cli.add_typer(ledger_cli, name="ledger")
 cli.add_typer(webhooks_cli, name="webhooks")
 cli.add_typer(sandbox_cli, name="sandbox")
 cli.add_typer(stripe_cli, name="stripe")
+cli.add_typer(tax_cli, name="tax")
 cli.command()(doctor)
 
 

@@ -65,8 +65,9 @@ async def open_engine(settings: Settings, dsn: str, *, subscribers: bool) -> Asy
             guests=GuestTokens(settings.guest_secret),
             links=SignedLinks(settings.guest_secret, settings.own_url),
             tax=TaxTable(database.reader),
-            files=ObjectStore.at(settings.files_url),
+            files=ObjectStore.at(settings.files_url, settings.s3_options),
             provider_timeout=timedelta(seconds=settings.provider_timeout_seconds),
             settle_grace=timedelta(seconds=settings.settle_grace_seconds),
             payment_expiry=timedelta(seconds=settings.payment_expiry_seconds),
+            upload_limit=settings.upload_max_bytes,
         )

@@ -16,6 +16,9 @@ from app.documents import MAXIMUM_TOKENS, Document, Documents
 from app.errors import shown
 from app.inputs import refusal_of_variables
 from resolvers.accounts import AccountQuery, account_statement, creator_account
+from resolvers.carts import CartMutation, CartQuery
+from resolvers.checkouts import CheckoutMutation
+from resolvers.collections import CollectionMutation, CollectionQuery, collection_products
 from resolvers.context import Context
 from resolvers.creators import (
     CreatorMutation,
@@ -24,12 +27,19 @@ from resolvers.creators import (
     creator_products,
     creator_tips,
 )
+from resolvers.discounts import DiscountMutation, creator_discounts
 from resolvers.disputes import DisputeMutation, DisputeQuery, creator_disputes
+from resolvers.downloads import DownloadMutation
 from resolvers.feeds import FeedSubscription
 from resolvers.fees import FeeQuery
 from resolvers.fields import top_level
+from resolvers.fulfilments import FulfilmentMutation
+from resolvers.licences import LicenceMutation, LicenceQuery, variant_licence_keys
+from resolvers.media import MediaMutation
 from resolvers.methods import PaymentMethodMutation, user_methods
 from resolvers.nodes import NodeQuery
+from resolvers.order_returns import OrderReturnMutation
+from resolvers.orders import OrderMutation, OrderQuery, OrderSubscription, user_orders
 from resolvers.payments import PaymentMutation, PaymentQuery, PaymentSubscription
 from resolvers.payouts import (
     PayoutMutation,
@@ -41,8 +51,12 @@ from resolvers.payouts import (
 from resolvers.products import ProductMutation, ProductQuery
 from resolvers.purchases import PurchaseMutation, PurchaseQuery
 from resolvers.refunds import RefundMutation, RefundQuery, creator_refunds
+from resolvers.sales import SaleMutation, SaleQuery, creator_sales
+from resolvers.shipping import ShippingMutation, creator_shipping_zones
+from resolvers.stock import StockMutation, creator_stock_levels, creator_stock_locations, stock_level_movements
 from resolvers.tips import TipMutation, TipQuery
 from resolvers.users import UserQuery, user_payments, user_purchases
+from resolvers.variants import VariantMutation
 from schema.base import bind
 from schema.errors import ERROR_TYPES
 from schema.scalars import SCALARS
@@ -51,6 +65,7 @@ SCHEMA_FILE: Final = Path(__file__).resolve().parent.parent / "schema" / "schema
 
 bind("creator_tips", creator_tips)
 bind("creator_products", creator_products)
+bind("collection_products", collection_products)
 bind("creator_earnings", creator_earnings)
 bind("creator_account", creator_account)
 bind("creator_payouts", creator_payouts)
@@ -59,9 +74,17 @@ bind("creator_payout_schedule", creator_payout_schedule)
 bind("creator_refunds", creator_refunds)
 bind("creator_disputes", creator_disputes)
 bind("account_statement", account_statement)
+bind("creator_shipping_zones", creator_shipping_zones)
+bind("creator_discounts", creator_discounts)
 bind("user_payments", user_payments)
 bind("user_purchases", user_purchases)
 bind("user_methods", user_methods)
+bind("variant_licence_keys", variant_licence_keys)
+bind("user_orders", user_orders)
+bind("creator_sales", creator_sales)
+bind("creator_stock_locations", creator_stock_locations)
+bind("creator_stock_levels", creator_stock_levels)
+bind("stock_level_movements", stock_level_movements)
 
 
 @strawberry.type(description="Reading. What one may not see looks like nothing.")
@@ -70,6 +93,7 @@ class Query(
     NodeQuery,
     CreatorQuery,
     ProductQuery,
+    CollectionQuery,
     PaymentQuery,
     TipQuery,
     PurchaseQuery,
@@ -78,6 +102,10 @@ class Query(
     PayoutQuery,
     RefundQuery,
     DisputeQuery,
+    LicenceQuery,
+    CartQuery,
+    OrderQuery,
+    SaleQuery,
 ):
     pass
 
@@ -86,6 +114,9 @@ class Query(
 class Mutation(
     CreatorMutation,
     ProductMutation,
+    VariantMutation,
+    CollectionMutation,
+    MediaMutation,
     TipMutation,
     PurchaseMutation,
     PaymentMutation,
@@ -93,12 +124,23 @@ class Mutation(
     RefundMutation,
     DisputeMutation,
     PayoutMutation,
+    DownloadMutation,
+    LicenceMutation,
+    StockMutation,
+    CartMutation,
+    CheckoutMutation,
+    ShippingMutation,
+    DiscountMutation,
+    OrderMutation,
+    SaleMutation,
+    FulfilmentMutation,
+    OrderReturnMutation,
 ):
     pass
 
 
 @strawberry.type(description="Watching: a snapshot, then every change, in order and none missing.")
-class Subscription(PaymentSubscription, FeedSubscription):
+class Subscription(PaymentSubscription, OrderSubscription, FeedSubscription):
     pass
 
 

@@ -1,4 +1,4 @@
-"""What a fresh database starts with: fee rules, and in development a few made-up creators to play with."""
+"""What a fresh database starts with: fee and tax rates, and in development a few made-up creators to play with."""
 
 from datetime import timedelta
 from typing import Final
@@ -11,7 +11,7 @@ from core.ids import uuid7
 from core.money import Money, currency
 from core.scopes import PERSONAL_SCOPES
 from core.viewer import Viewer
-from services import creators, products, users
+from services import collections, creators, products, taxes, users, variant_rows
 from services.engine import Engine
 
 _WEEK: Final = timedelta(days=7)
@@ -56,6 +56,8 @@ _CREATORS: Final = (
     ),
 )
 
+_WEAVER: Final = "nonesuch_ceramics"
+
 
 async def seed(settings: Settings, dsn: str) -> str:
     """Add what is missing and return a sentence that says what there is."""
@@ -64,6 +66,7 @@ async def seed(settings: Settings, dsn: str) -> str:
             await engine.database.writer.execute(
                 _ADD_FEE_RULE, uuid7(), kind, code, percent, fixed, int(_WEEK.total_seconds()), now()
             )
+        await taxes.load_bundled(engine)
         if settings.is_production:
             return f"There are {len(_FEE_RULES)} fee rules."
         for handle, name, bio, offers in _CREATORS:
@@ -91,4 +94,37 @@ async def _creator(
             creator_id, title, description, price, stock, key=f"seed:{handle}:{number}"
         )
         await products.create(engine, viewer, command)
+    if handle == _WEAVER:
+        await _tunics(engine, viewer, creator_id)
     return creator_id
+
+
+async def _tunics(engine: Engine, viewer: Viewer, creator_id: UUID) -> None:
+    """Add something in several variants and currencies, and a collection that shows it."""
+    sizes = [
+        variant_rows.VariantDraft(
+            prices=(Money(2_900, currency("USD")), Money(2_700, currency("EUR"))),
+            choices=(size,),
+            stock=stock,
+            sku=f"TUNIC-{size}",
+            requires_shipping=True,
+            weight_grams=220,
+        )
+        for size, stock in (("S", 4), ("M", 7), ("L", 0))
+    ]
+    command = products.CreateProduct(
+        creator_id,
+        "A tunic nobody wove",
+        "Warm in weather that is made up.",
+        None,
+        None,
+        key="seed:tunic",
+        variants=tuple(sizes),
+        options=("Size",),
+        tags=("clothes", "winter"),
+    )
+    product_id, _ = await products.create(engine, viewer, command)
+    made = collections.CreateCollection(creator_id, "Winter that never was", "winter", None, key="seed:winter")
+    collection_id, _ = await collections.create(engine, viewer, made)
+    chosen = collections.SetProducts(collection_id, (product_id,), key="seed:winter:products")
+    await collections.set_products(engine, viewer, chosen)

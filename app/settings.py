@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app import stripe_settings
 from app.development import DevelopmentSecrets
+from providers.storage.base import S3Options
 
 _CREDENTIALS: Final = re.compile(r"//[^/@\s]*@")
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
@@ -85,6 +86,20 @@ class Settings(BaseSettings):
     storage_url: str = Field(
         "", description="Where uploaded files are kept: a folder, or s3://bucket; var/files without it."
     )
+    s3_endpoint: str = Field(
+        "", description="Where an S3-compatible store is reached, https://…; without it, Amazon's."
+    )
+    s3_region: str = Field("", description="The region of the bucket.")
+    s3_access_key_id: SecretStr = Field(
+        SecretStr(""), description="The key of the store; without it, that of the machine's role."
+    )
+    s3_secret_access_key: SecretStr = Field(SecretStr(""), description="The secret of that key.")
+    upload_max_bytes: int = Field(
+        2 * 1024**3,
+        ge=1,
+        le=5 * 1024**3,
+        description="How large a file to be sold may be; a store copies at most 5 GiB at once.",
+    )
     metrics_token: SecretStr = Field(
         SecretStr(""),
         description="Who shows it as a bearer token may read /metrics. Production needs it for that.",
@@ -110,6 +125,16 @@ class Settings(BaseSettings):
     def files_url(self) -> str:
         """Where uploaded files are kept."""
         return self.storage_url or str(self.state_directory / "files")
+
+    @property
+    def s3_options(self) -> S3Options:
+        """How an S3-compatible store is reached."""
+        return S3Options(
+            endpoint=self.s3_endpoint or None,
+            region=self.s3_region or None,
+            access_key_id=self.s3_access_key_id.get_secret_value() or None,
+            secret_access_key=self.s3_secret_access_key.get_secret_value() or None,
+        )
 
     @property
     def own_url(self) -> str:
@@ -196,6 +221,8 @@ class Settings(BaseSettings):
         token = self.metrics_token.get_secret_value()
         if token and len(token) < shortest:
             raise UnsafeSettingsError("COMPTOIR_METRICS_TOKEN must have 32 characters or more, or not be set.")
+        if self.s3_endpoint and not self.s3_endpoint.startswith("https://"):
+            raise UnsafeSettingsError("COMPTOIR_S3_ENDPOINT must be https://… in production: files pass over it.")
         if "*" in self.cors_origins:
             raise UnsafeSettingsError("COMPTOIR_CORS_ORIGINS must name origins in production, not *.")
         if sandbox and not self.allow_sandbox:

@@ -23,6 +23,8 @@ from services import (
     payout_calls,
     payout_schedules,
     refunds,
+    stock,
+    stock_reservations,
     sweeper,
     webhooks,
 )
@@ -38,6 +40,8 @@ _SWEEPS: Final[Mapping[str, Callable[[Engine], Awaitable[object]]]] = {
     "maturing": maturing.mature,
     "reserves": maturing.release_reserves,
     "hold expiry": bookkeeping.expire_holds,
+    "stock reservations": stock_reservations.expire,
+    "low stock": stock.tell_low,
     "payments": sweeper.sweep,
     "refunds": refunds.sweep,
     "disputes": disputes.sweep,

@@ -29,6 +29,20 @@ class LicencePolicy(StrEnum):
     GENERATED = "GENERATED"
 
 
+class MediaKind(StrEnum):
+    """What a creator's file is for."""
+
+    PICTURE = "PICTURE"
+    DIGITAL = "DIGITAL"
+
+
+class MediaState(StrEnum):
+    """Whether a file is there."""
+
+    WAITING = "WAITING"
+    STORED = "STORED"
+
+
 class StockMovementKind(StrEnum):
     """Why a stock level changed."""
 

@@ -30,6 +30,7 @@ class Noun(StrEnum):
     MEDIA = "med"
     STOCK_LOCATION = "loc"
     LICENCE = "lic"
+    DOWNLOAD = "dl"
     SHIPPING_ZONE = "zon"
     SHIPPING_METHOD = "shm"
     DISCOUNT = "dsc"

@@ -28,7 +28,7 @@ class Cart(Model):
     buyer_id: UUID | None
     currency = fields.TextField()
     email = fields.TextField(null=True)
-    address = fields.JSONField(null=True)
+    address: fields.JSONField[dict[str, str]] = fields.JSONField(null=True)
     shipping_methods = UUIDArrayField(db_default=[])
     discount_codes = TextArrayField(db_default=[])
     version = fields.IntField(db_default=1)

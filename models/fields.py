@@ -35,7 +35,7 @@ class UUIDArrayField(Field[list[UUID]], list[UUID]):  # type: ignore[misc] # as 
     SQL_TYPE = "uuid[]"
 
 
-class SearchField(Field[str], str):
+class SearchField(Field[str], str):  # type: ignore[misc] # as Tortoise declares its own fields
     """What full-text search reads (tsvector). Made by the database, searched there, never read."""
 
     __slots__ = ()

@@ -44,7 +44,7 @@ class Order(Model):
     buyer_id: UUID | None
     buyer_key = fields.TextField(null=True)
     email = fields.TextField(null=True)
-    address = fields.JSONField(null=True)
+    address: fields.JSONField[dict[str, str]] = fields.JSONField(null=True)
     origin = fields.TextField()
     number = fields.BigIntField(null=True)
     status = fields.TextField()
@@ -56,7 +56,7 @@ class Order(Model):
     shipping = AmountField()
     tax = AmountField()
     total = AmountField()
-    usage = fields.JSONField(db_default=[])
+    usage: fields.JSONField[list[dict[str, object]]] = fields.JSONField(db_default=[])
     created_at = fields.DatetimeField()
     updated_at = fields.DatetimeField()
     paid_at = fields.DatetimeField(null=True)
@@ -216,7 +216,7 @@ class OrderEvent(Model):
     kind = fields.TextField()
     status = fields.TextField()
     reason = fields.TextField(null=True)
-    data = fields.JSONField(db_default={})
+    data: fields.JSONField[dict[str, object]] = fields.JSONField(db_default={})
     at = fields.DatetimeField()
 
     rules: ClassVar = (
@@ -357,7 +357,10 @@ class OrderRefundItem(Model):
 
 
 class AccessGrant(Model):
-    """The right of whoever bought a line to its files and keys. ACTIVE, or REVOKED with why."""
+    """The right of whoever bought a line to its files and keys. ACTIVE, or REVOKED with why.
+
+    ``download_limit`` is how often each file may be downloaded, as it was when this was given; NULL without limit.
+    """
 
     id = fields.UUIDField(primary_key=True)
     line: fields.ForeignKeyRelation["OrderLine"] = fields.ForeignKeyField(
@@ -366,10 +369,11 @@ class AccessGrant(Model):
     line_id: UUID
     state = fields.TextField()
     reason = fields.TextField(null=True)
+    download_limit = fields.IntField(null=True)
     created_at = fields.DatetimeField()
     updated_at = fields.DatetimeField()
 
-    rules: ClassVar = ("one_grant_per_line", "grant_state_is_known")
+    rules: ClassVar = ("one_grant_per_line", "grant_state_is_known", "grant_limit_is_positive")
 
     class Meta:
         table = "access_grants"

@@ -35,7 +35,8 @@ class StockLocation(Model):
 class StockLevel(Model):
     """How many of a variant a location has. ``on_hand`` less ``reserved`` can be sold.
 
-    ``low_at``: once no more than that many can be sold, a low-stock event is told, again only after it rose.
+    ``low_at``: once no more than that many can be sold, it is low, since ``low_since`` and until it rises above.
+    ``low_told_at`` is when that was told: once each time it becomes low.
     """
 
     id = fields.UUIDField(primary_key=True)
@@ -51,6 +52,7 @@ class StockLevel(Model):
     reserved = fields.IntField(db_default=0)
     low_at = fields.IntField(null=True)
     low_since = fields.DatetimeField(null=True)
+    low_told_at = fields.DatetimeField(null=True)
     updated_at = fields.DatetimeField()
 
     rules: ClassVar = ("one_level_per_variant_and_location", "reserved_within_on_hand", "low_at_not_negative")

@@ -140,6 +140,8 @@ def _owner(kind: Any, owner: UUID | None) -> strawberry.ID | None:
 def _reference(line: accounts.Line) -> strawberry.ID | None:
     if line.tip_id is not None:
         return strawberry.ID(ids.encode(Noun.TIP, line.tip_id))
-    if line.purchase_id is not None:
-        return strawberry.ID(ids.encode(Noun.PURCHASE, line.purchase_id))
-    return None
+    if line.order_id is not None and line.is_purchase:
+        return strawberry.ID(ids.encode(Noun.PURCHASE, line.order_id))
+    if line.sale_id is not None:
+        return strawberry.ID(ids.encode(Noun.SALE, line.sale_id))
+    return None if line.order_id is None else strawberry.ID(ids.encode(Noun.ORDER, line.order_id))

@@ -9,11 +9,11 @@ import strawberry
 from core.ids import Noun
 from core.payments import PaymentKind
 from core.scopes import Scope
-from resolvers import shown
+from resolvers import shown, shown_catalogue
 from resolvers.context import Info
 from resolvers.fields import id_of, mutation, query
 from resolvers.pages import connection, page_query, status_conditions, text_conditions, time_conditions, tree
-from resolvers.products import product_conditions, product_order
+from resolvers.products import PRODUCT_ORDERS, product_conditions, ranked_by
 from schema.connections import SORT, WHERE, After, Before, Connection, First, Last, PageArguments
 from schema.creators import (
     Creator,
@@ -28,7 +28,7 @@ from schema.money import Money
 from schema.products import Product, ProductWhere
 from schema.sorts import CreatorSort, ProductSort, TipSort
 from schema.tips import Tip, TipWhere
-from services import creators, earnings, products, tips
+from services import catalogue, creators, earnings, tips
 from services.paging import NEWEST, OLDEST, Condition, Order
 
 
@@ -113,11 +113,13 @@ async def creator_tips(
 async def creator_products(
     creator: Creator, info: Info, page: PageArguments, where: ProductWhere | None, sort: ProductSort
 ) -> Connection[Product]:
-    """Return a page of what a creator sells; to that creator, of what is archived as well."""
-    query = page_query(page, where=tree(where, product_conditions), order=product_order(sort))
+    """Return a page of what a creator sells; to that creator, of drafts and what is archived as well."""
+    query = page_query(page, where=tree(where, product_conditions), order=PRODUCT_ORDERS[sort])
     own = _is_own(creator, info, Scope.PRODUCTS_WRITE)
-    found = await products.of_creator(info.context.engine, creator.key, query, archived=own)
-    return connection(found, shown.product)
+    found = await catalogue.of_creator(
+        info.context.engine, creator.key, query, own=own, search=ranked_by(where, sort)
+    )
+    return connection(found, shown_catalogue.product)
 
 
 async def creator_earnings(

@@ -68,9 +68,9 @@ async def _update(info: Info, key: UUID, item: feeds.FeedItem) -> CreatorActivit
 
 async def _activities(info: Info, key: UUID, events: Any) -> list[Activity]:
     found: list[StatusEvent] = list(events)
-    rows = await payments.by_id(info.context.engine, [event.payment_id for event in found])
+    rows = await payments.of_payee(info.context.engine, key, [event.subject for event in found])
     by_id = {row["id"]: row for row in rows}
     return [
-        shown.activity(by_id[event.payment_id], encode_cursor(key, event.creator_offset or 0), event.at)
+        shown.activity(by_id[event.subject], encode_cursor(key, event.creator_offset or 0), event.at)
         for event in found
     ]

@@ -4,20 +4,29 @@ A key that leads nowhere, or to what the viewer may not see, gives None.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from operator import itemgetter
 from typing import Any, Final
 from uuid import UUID
 
 from core.scopes import Scope
 from core.viewer import Viewer
-from resolvers import shown
+from resolvers import order_loaders, shown, shown_catalogue, shown_digital, shown_pricing, shown_stock
+from services import catalogue as catalogue_service
+from services import collections as collection_service
 from services import creators as creator_service
+from services import discounts as discount_service
 from services import disputes as dispute_service
+from services import downloads as download_service
+from services import licences as licence_service
+from services import media as media_service
 from services import payments as payment_service
 from services import payouts as payout_service
-from services import products as product_service
 from services import purchases as purchase_service
 from services import refunds as refund_service
+from services import shipping as shipping_service
+from services import stock as stock_service
+from services import stock_locations as stock_location_service
 from services import tips as tip_service
 from services import users as user_service
 from services.engine import Engine
@@ -41,7 +50,7 @@ async def creator_of_user(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> li
 
 
 async def products(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
-    return _aligned(keys, await product_service.by_id(engine, keys), shown.product)
+    return _aligned(keys, await catalogue_service.products_by_id(engine, keys), shown_catalogue.product)
 
 
 async def user_names(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
@@ -128,6 +137,95 @@ def may_see_payouts(viewer: Viewer, creator_user_id: Any) -> bool:
     return viewer.is_signed_in and (own or viewer.may(Scope.FINANCE_READ))
 
 
+async def downloads_of_line(engine: Engine, viewer: Viewer, keys: Sequence[UUID]) -> list[Any]:
+    """The files of an order's lines, for who bought them."""
+    found = await download_service.of_lines(engine, viewer, keys)
+    return [[shown_digital.download(engine, row) for row in found[key]] if key in found else None for key in keys]
+
+
+async def licences_of_line(engine: Engine, viewer: Viewer, keys: Sequence[UUID]) -> list[Any]:
+    """The licence keys of an order's lines, for who bought them."""
+    found = await licence_service.of_lines(engine, viewer, keys)
+    shown_key = partial(shown_digital.licence_key, buyer=True)
+    return [[shown_key(row) for row in found[key]] if key in found else None for key in keys]
+
+
+async def files_of_variant(engine: Engine, viewer: Viewer, keys: Sequence[UUID]) -> list[Any]:
+    """The files that variants are sold with, for their creator."""
+    found = await download_service.of_variants(engine, viewer, keys)
+    return [[shown_digital.variant_file(row) for row in found[key]] if key in found else None for key in keys]
+
+
+def may_see_stock(viewer: Viewer, creator_user_id: Any) -> bool:
+    """Return whether a creator's stock may be read: by that creator with the scope."""
+    own = viewer.user_id is not None and viewer.user_id == creator_user_id
+    return own and viewer.may(Scope.PRODUCTS_WRITE)
+
+
+async def stock_locations(engine: Engine, viewer: Viewer, keys: Sequence[UUID]) -> list[Any]:
+    rows = await stock_location_service.by_id(engine, keys)
+    own = [row for row in rows if may_see_stock(viewer, row["creator_user_id"])]
+    return _aligned(keys, own, shown_stock.stock_location)
+
+
+async def levels_of_variant(engine: Engine, viewer: Viewer, keys: Sequence[UUID]) -> list[Any]:
+    """The stock levels of variants, for their creator."""
+    owners = await stock_service.owners_of(engine, keys)
+    rows = await stock_service.of_variants(engine, keys)
+    return [
+        [shown_stock.stock_level(row) for row in rows if row["variant_id"] == key]
+        if may_see_stock(viewer, owners.get(key))
+        else None
+        for key in keys
+    ]
+
+
+def _grouped(
+    keys: Sequence[UUID], rows: Sequence[Any], show: Callable[[Any], Any], column: str = "product_id"
+) -> list[Any]:
+    """Return for each key what its rows show, in the rows' order; an empty list where there are none."""
+    by_key: dict[UUID, list[Any]] = {key: [] for key in keys}
+    for row in rows:
+        by_key[row[column]].append(show(row))
+    return [by_key[key] for key in keys]
+
+
+async def variants(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
+    """Variants in whatever state; reached from carts, orders and stock one may see."""
+    return _aligned(keys, await catalogue_service.variants_by_id(engine, keys), shown_catalogue.variant)
+
+
+async def variants_of_product(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
+    return _grouped(keys, await catalogue_service.variants_of_products(engine, keys), shown_catalogue.variant)
+
+
+async def pictures_of_product(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
+    base_url = engine.links.base_url
+    rows = await media_service.of_products(engine, keys)
+    return _grouped(keys, rows, lambda row: shown_catalogue.picture(row, base_url))
+
+
+async def collections_of_product(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
+    return _grouped(keys, await collection_service.of_products(engine, keys), shown_catalogue.collection)
+
+
+async def methods_of_shipping_zone(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
+    """The methods of zones; reached from zones of one's own."""
+    rows = await shipping_service.methods_of(engine, keys)
+    return _grouped(keys, rows, shown_pricing.shipping_method, "zone_id")
+
+
+async def rates_of_shipping_method(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
+    """The rates of methods; reached from zones of one's own."""
+    rows = await shipping_service.rates_of(engine, keys)
+    return _grouped(keys, rows, shown_pricing.shipping_rate, "method_id")
+
+
+async def uses_of_discount(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
+    """How often discounts were used; reached from discounts of one's own."""
+    return await discount_service.used(engine, keys)
+
+
 LOADERS: Final[Mapping[str, Loader]] = {
     "creators": creators,
     "creator_of_user": creator_of_user,
@@ -140,4 +238,25 @@ LOADERS: Final[Mapping[str, Loader]] = {
     "purchase_of_payment": purchase_of_payment,
     "refunds_of_payment": refunds_of_payment,
     "disputes_of_payment": disputes_of_payment,
+    "downloads_of_line": downloads_of_line,
+    "licences_of_line": licences_of_line,
+    "files_of_variant": files_of_variant,
+    "stock_locations": stock_locations,
+    "levels_of_variant": levels_of_variant,
+    "variants": variants,
+    "variants_of_product": variants_of_product,
+    "pictures_of_product": pictures_of_product,
+    "collections_of_product": collections_of_product,
+    "methods_of_shipping_zone": methods_of_shipping_zone,
+    "rates_of_shipping_method": rates_of_shipping_method,
+    "uses_of_discount": uses_of_discount,
+    "orders": order_loaders.orders,
+    "order_lines": order_loaders.order_lines,
+    "lines_of_order": order_loaders.lines_of_order,
+    "lines_of_sale": order_loaders.lines_of_sale,
+    "sales_of_order": order_loaders.sales_of_order,
+    "discounts_of_order": order_loaders.discounts_of_order,
+    "events_of_order": order_loaders.events_of_order,
+    "fulfilments_of_sale": order_loaders.fulfilments_of_sale,
+    "returns_of_sale": order_loaders.returns_of_sale,
 }

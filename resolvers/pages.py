@@ -67,7 +67,7 @@ def _tree(where: Any, leaves: Callable[[Any], Sequence[Condition]]) -> Condition
 
 
 def _size(condition: Condition) -> int:
-    if isinstance(condition, Compare):
+    if not isinstance(condition, Combine):
         return len(condition.value) if isinstance(condition.value, list) else 1
     return 1 + sum(_size(part) for part in condition.conditions)
 

@@ -5,6 +5,7 @@ import strawberry
 from core.ids import Noun
 from core.scopes import Scope
 from resolvers import shown
+from resolvers.carts import parsed
 from resolvers.context import Info
 from resolvers.fields import Id, id_of, mutation, query
 from resolvers.loaders import may_see_part
@@ -30,21 +31,26 @@ class PurchaseQuery:
 @strawberry.type
 class PurchaseMutation:
     @mutation(
-        description="Buy one of a product and start its payment. It is reserved at once, and released when the "
-        "payment is cancelled. Guests may, with a random UUID as key.",
+        description="Buy a product at once, without a cart, and start its payment. It is reserved, and released "
+        "when the payment is cancelled. Guests may, with a random UUID as key.",
         scope=Scope.PURCHASES_WRITE,
         payload=PurchaseCreatePayload,
         guests=True,
     )
     async def purchase_create(self, info: Info, input: PurchaseCreateInput) -> PurchaseCreatePayload:  # ruff: ignore[builtin-argument-shadowing]
         command = purchases.Buy(
-            product_id=id_of(Noun.PRODUCT, input.product_id, "productId"), key=input.idempotency_key
+            product_id=id_of(Noun.PRODUCT, input.product_id, "productId"),
+            key=input.idempotency_key,
+            variant_id=None if input.variant_id is None else id_of(Noun.VARIANT, input.variant_id, "variantId"),
+            quantity=input.quantity,
+            expected=None if input.expected_price is None else parsed(input.expected_price),
+            email=input.email,
         )
         bought = await purchases.buy(info.context.engine, info.context.viewer, command)
         info.context.replayed = bought.replayed
         rows = await purchases.by_id(info.context.engine, [bought.purchase_id])
         return PurchaseCreatePayload(
             purchase=shown.purchase(rows[0]),
-            payment=shown.payment(bought.payment),
-            payment_token=guest_token(info, bought.payment),
+            payment=None if bought.payment is None else shown.payment(bought.payment),
+            payment_token=None if bought.payment is None else guest_token(info, bought.payment),
         )

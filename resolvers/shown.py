@@ -22,7 +22,6 @@ from schema.methods import PaymentMethod
 from schema.money import Money
 from schema.payments import Payment, PaymentAction, PaymentAmounts, PaymentEvent
 from schema.payouts import Payout, PayoutEvent, PayoutNextAction
-from schema.products import Product
 from schema.purchases import Purchase
 from schema.refunds import Refund, RefundNextAction
 from schema.scalars import CurrencyCode
@@ -52,21 +51,6 @@ def creator(row: Any) -> Creator:
         handle=row["handle"],
         display_name=row["display_name"],
         bio=row["bio"],
-        active=row["state"] == "active",
-        created_at=row["created_at"],
-    )
-
-
-def product(row: Any) -> Product:
-    return Product(
-        id=_id(Noun.PRODUCT, row["id"]),
-        key=row["id"],
-        creator_key=row["creator_id"],
-        title=row["title"],
-        description=row["description"],
-        price=_amount(row, "price"),
-        stock=row["stock"],
-        manual_capture=row["manual_capture"],
         active=row["state"] == "active",
         created_at=row["created_at"],
     )
@@ -225,7 +209,7 @@ def payment_event(row: Any) -> PaymentEvent:
 def status_event(event: StatusEvent) -> PaymentEvent:
     status = PaymentStatus(event.status)
     return PaymentEvent(
-        cursor=encode_cursor(event.payment_id, event.sequence),
+        cursor=encode_cursor(event.subject, event.sequence),
         status=status,
         reason=event.reason,
         message=status_message(status, event.reason),

@@ -24,13 +24,17 @@ from schema.earnings import Earnings
 from schema.enums import Scope
 from schema.errors import Payload
 from schema.scalars import CurrencyCode
-from schema.sorts import PayoutSort, ProductSort, TipSort
+from schema.sorts import DiscountSort, PayoutSort, ProductSort, SaleSort, ShippingZoneSort, StockLevelSort, TipSort
 
 if TYPE_CHECKING:
+    from schema.discounts import Discount, DiscountWhere
     from schema.disputes import Dispute
     from schema.payouts import Payout, PayoutAccount, PayoutSchedule, PayoutWhere
     from schema.products import Product, ProductWhere
     from schema.refunds import Refund
+    from schema.sales import Sale, SaleWhere
+    from schema.shipping import ShippingZone
+    from schema.stock import StockLevel, StockLevelWhere, StockLocation
     from schema.tips import Tip, TipWhere
 
 
@@ -117,6 +121,25 @@ class Creator(Node):
         return result
 
     @computed(
+        description="What of orders they sold. Null unless you are this creator, or of the platform's finance "
+        "staff.",
+        directives=access(Scope.SALES_READ),
+    )
+    async def sales(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        where: Annotated[Annotated["SaleWhere", strawberry.lazy("schema.sales")] | None, WHERE] = None,
+        sort: Annotated[SaleSort, SORT] = SaleSort.NEWEST,
+    ) -> Connection[Annotated["Sale", strawberry.lazy("schema.sales")]] | None:
+        page = PageArguments(first, after, last, before)
+        result: Connection[Sale] | None = await nested("creator_sales")(self, info, page, where, sort)
+        return result
+
+    @computed(
         description="The disputes over what they were paid, the newest first. Null unless you are this creator, "
         "or of the platform's finance staff.",
         directives=access(Scope.EARNINGS_READ),
@@ -182,6 +205,70 @@ class Creator(Node):
         currency: Annotated[CurrencyCode, strawberry.argument(description="Of which currency.")],
     ) -> Annotated["PayoutSchedule", strawberry.lazy("schema.payouts")] | None:
         result: PayoutSchedule | None = await nested("creator_payout_schedule")(self, info, currency)
+        return result
+
+    @computed(
+        description="The places they keep stock at, in their order. Null unless you are this creator.",
+        directives=access(Scope.PRODUCTS_WRITE),
+    )
+    async def stock_locations(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[Annotated["StockLocation", strawberry.lazy("schema.stock")]] | None:
+        page = PageArguments(first, after, last, before)
+        result: Connection[StockLocation] | None = await nested("creator_stock_locations")(self, info, page)
+        return result
+
+    @computed(
+        description="How many of what they have where. Null unless you are this creator.",
+        directives=access(Scope.PRODUCTS_WRITE),
+    )
+    async def stock_levels(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        where: Annotated[Annotated["StockLevelWhere", strawberry.lazy("schema.stock")] | None, WHERE] = None,
+        sort: Annotated[StockLevelSort, SORT] = StockLevelSort.NEWEST,
+    ) -> Connection[Annotated["StockLevel", strawberry.lazy("schema.stock")]] | None:
+        page = PageArguments(first, after, last, before)
+        result: Connection[StockLevel] | None = await nested("creator_stock_levels")(self, info, page, where, sort)
+        return result
+
+    @computed(
+        description="Where they ship to, archived zones included. Null unless you are this creator.",
+        directives=access(Scope.PRODUCTS_WRITE),
+    )
+    async def shipping_zones(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        sort: Annotated[ShippingZoneSort, SORT] = ShippingZoneSort.NEWEST,
+    ) -> Connection[Annotated["ShippingZone", strawberry.lazy("schema.shipping")]] | None:
+        page = PageArguments(first, after, last, before)
+        result: Connection[ShippingZone] | None = await nested("creator_shipping_zones")(self, info, page, sort)
+        return result
+
+    @computed(
+        description="The discounts they give, archived ones included. Null unless you are this creator.",
+        directives=access(Scope.PRODUCTS_WRITE),
+    )
+    async def discounts(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        where: Annotated[Annotated["DiscountWhere", strawberry.lazy("schema.discounts")] | None, WHERE] = None,
+        sort: Annotated[DiscountSort, SORT] = DiscountSort.NEWEST,
+    ) -> Connection[Annotated["Discount", strawberry.lazy("schema.discounts")]] | None:
+        page = PageArguments(first, after, last, before)
+        result: Connection[Discount] | None = await nested("creator_discounts")(self, info, page, where, sort)
         return result
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import strawberry
 
-from core.catalogue import LicencePolicy, ProductState, StockMovementKind, TaxCategory
+from core.catalogue import LicencePolicy, MediaKind, MediaState, ProductState, StockMovementKind, TaxCategory
 from core.discounts import DiscountKind, DiscountPeriod, DiscountReason
 from core.disputes import DisputeNextAction, DisputeStatus
 from core.errors import ErrorCode, NextAction
@@ -24,6 +24,8 @@ __all__ = [
     "DisputeStatus",
     "ErrorCode",
     "LicencePolicy",
+    "MediaKind",
+    "MediaState",
     "NextAction",
     "OrderEventKind",
     "OrderStatus",
@@ -276,6 +278,19 @@ described(
         TaxCategory.DIGITAL: "Files, keys and services delivered electronically.",
         TaxCategory.EXEMPT: "Not taxed.",
     },
+)
+described(
+    MediaKind,
+    "What a creator's file is for.",
+    {
+        MediaKind.PICTURE: "To be shown to everybody: PNG, JPEG, WebP, GIF or AVIF, at most 20 MiB.",
+        MediaKind.DIGITAL: "To be sold as a download, to those who bought it.",
+    },
+)
+described(
+    MediaState,
+    "Whether a file is there.",
+    {MediaState.WAITING: "Not all of it has arrived yet.", MediaState.STORED: "It is there, whole."},
 )
 described(
     LicencePolicy,

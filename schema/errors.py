@@ -136,7 +136,7 @@ def user_error(refused: Refused) -> UserError:
     typed = _TYPED.get(refused.code, InputError)
     if typed is InputError and "minimum" in refused.data:
         typed = AmountOutOfRange
-    common = {
+    common: dict[str, Any] = {
         "code": refused.code,
         "message": refused.message,
         "path": ["input", *refused.path] if refused.path else None,

@@ -77,7 +77,7 @@ class PaymentAmounts:
 )
 class Payment(Node):
     key: strawberry.Private[UUID]
-    creator_key: strawberry.Private[UUID]
+    creator_key: strawberry.Private[UUID | None]
     kind: PaymentKind = strawberry.field(description="What it is for.")
     status: PaymentStatus = strawberry.field(description="Where it stands.")
     status_reason: str | None = strawberry.field(description="Why, for machines, where there is a reason.")
@@ -95,7 +95,11 @@ class Payment(Node):
     )
     cursor: str = strawberry.field(description="The place of its last event: `paymentStatus` resumes from it.")
     created_at: datetime = strawberry.field(description="When it was created.")
-    creator: Creator = edge("creators", key=lambda payment: payment.creator_key, description="Who is paid.")
+    creator: Creator | None = edge(
+        "creators",
+        key=lambda payment: payment.creator_key,
+        description="Who is paid; null where the order is of several creators, each of whom has a sale.",
+    )
     tip: Annotated["Tip", strawberry.lazy("schema.tips")] | None = edge(
         "tip_of_payment",
         key=lambda payment: payment.key if payment.kind is PaymentKind.TIP else None,

@@ -11,9 +11,10 @@ from schema.connections import SORT, WHERE, After, Before, Connection, First, La
 from schema.creators import Creator
 from schema.enums import Scope
 from schema.methods import PaymentMethod
+from schema.orders import Order, OrderWhere
 from schema.payments import Payment, PaymentWhere
 from schema.purchases import Purchase
-from schema.sorts import PaymentSort
+from schema.sorts import OrderSort, PaymentSort
 
 
 @strawberry.type(description="A person who signs in.")
@@ -51,6 +52,21 @@ class User(Node):
     ) -> Connection[Purchase] | None:
         page = PageArguments(first, after, last, before)
         result: Connection[Purchase] | None = await nested("user_purchases")(self, info, page)
+        return result
+
+    @computed(description="What they ordered.", directives=access(Scope.ACCOUNT_READ))
+    async def orders(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+        where: Annotated[OrderWhere | None, WHERE] = None,
+        sort: Annotated[OrderSort, SORT] = OrderSort.NEWEST,
+    ) -> Connection[Order] | None:
+        page = PageArguments(first, after, last, before)
+        result: Connection[Order] | None = await nested("user_orders")(self, info, page, where, sort)
         return result
 
     @computed(

@@ -68,13 +68,16 @@ _LAST: Final = f"""
     limit $7
 """  # ruff: ignore[hardcoded-sql-expression] - made of constants
 _ABOUT: Final = """
-    select other.kind, other.owner, other.provider, payments.creator_id,
-        tips.id as tip_id, purchases.id as purchase_id
+    select other.kind, other.owner, other.provider, coalesce(payments.creator_id, share.creator_id) as creator_id,
+        tips.id as tip_id, orders.id as order_id, orders.origin = 'PURCHASE' as is_purchase,
+        coalesce(share.id, part.id) as sale_id
     from unnest($1::bigint[], $2::uuid[]) with ordinality as line (counterparty, reference, number)
     join ledger.account as other on other.id = line.counterparty
     left join payments on payments.id = line.reference
+    left join payment_shares as share on share.id = line.reference
     left join tips on tips.payment_id = payments.id
-    left join purchases on purchases.payment_id = payments.id
+    left join orders on orders.payment_id = coalesce(payments.id, share.payment_id)
+    left join order_parts as part on part.order_id = orders.id and part.creator_id = payments.creator_id
     order by line.number
 """
 # Of which account it is, microseconds since the epoch, the stripe as its distance from the account, the version.
@@ -103,7 +106,8 @@ class Account:
 class Line:
     """A line of an account's statement with the account on the other side.
 
-    ``creator_id`` is whom the payment it is about was for; that payment was for one of tip and purchase.
+    ``creator_id`` is whom the payment it is about, or that share of it, was for; that payment was for one of tip
+    and order. ``sale_id`` is that creator's part of the order; ``is_purchase`` says that it was bought by itself.
     """
 
     entry: StatementLine
@@ -112,7 +116,9 @@ class Line:
     provider: str | None
     creator_id: UUID | None
     tip_id: UUID | None
-    purchase_id: UUID | None
+    order_id: UUID | None
+    is_purchase: bool | None
+    sale_id: UUID | None
 
 
 def named(name: str, code: str, owner: UUID | None, provider: str | None) -> AccountSpec:

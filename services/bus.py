@@ -19,18 +19,19 @@ QUEUE_MESSAGES: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class StatusEvent:
-    """A payment's change of status.
+    """A change of a payment's or an order's status; ``subject`` is which.
 
-    ``sequence`` counts the payment's events from 1. ``creator_offset`` is the event's place in its creator's
-    activity, from 1; None in the payment's own channel.
+    ``sequence`` counts the subject's events from 1. ``creator_id`` is whom a payment pays, None where there may be
+    several. ``creator_offset`` is the event's place in that creator's activity, from 1; None in the subject's own
+    channel.
     """
 
-    payment_id: UUID
+    subject: UUID
     sequence: int
     status: str
     reason: str | None
     at: datetime
-    creator_id: UUID
+    creator_id: UUID | None = None
     creator_offset: int | None = None
 
 
@@ -74,6 +75,11 @@ class Bus(Protocol):
 def payment_channel(payment_id: UUID) -> str:
     """Return the channel of a payment's status."""
     return f"payment:{payment_id}"
+
+
+def order_channel(order_id: UUID) -> str:
+    """Return the channel of an order's status."""
+    return f"order:{order_id}"
 
 
 def creator_channel(creator_id: UUID) -> str:

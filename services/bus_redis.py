@@ -186,11 +186,11 @@ class RedisBus:
 
 def _event(fields: Mapping[str, Any]) -> StatusEvent:
     return StatusEvent(
-        payment_id=UUID(fields["payment_id"]),
+        subject=UUID(fields["subject"]),
         sequence=fields["sequence"],
         status=fields["status"],
         reason=fields["reason"],
         at=datetime.fromisoformat(fields["at"]),
-        creator_id=UUID(fields["creator_id"]),
+        creator_id=UUID(fields["creator_id"]) if fields["creator_id"] else None,
         creator_offset=fields["creator_offset"],
     )

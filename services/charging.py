@@ -11,28 +11,60 @@ from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
+import asyncpg
+
 from core.clock import now
 from core.errors import ErrorCode, Refused, not_found
 from core.ids import uuid7
 from core.money import Money
-from core.payments import CAPTURED_STATUSES, PaymentStatus
+from core.payments import CAPTURED_STATUSES, PaymentKind, PaymentStatus
 from core.viewer import Viewer
 from models.database import Transaction
 from providers.payments import base
+from services import stock_reservations
 from services.calls import claimed_until, patience
 from services.engine import Engine
-from services.payments import LOCK_PAYMENT, is_payee, is_payer, read, reconcile_later
-from services.requests import Request, once
+from services.payment_changes import change_of
+from services.payments import LOCK_PAYMENT, is_payee, is_payer, read, reconcile_later, write_if_unchanged
+from services.requests import Request, once_named, outcome_of_ids
 from services.return_urls import ensure_return_url
 
 _LOCK_PAID: Final = """
-    select p.*, c.user_id as creator_user_id from payments p join creators c on c.id = p.creator_id
+    select p.*, c.user_id as creator_user_id from payments p left join creators c on c.id = p.creator_id
     where p.id = $1 for no key update of p
 """
 _BEGIN_CALL: Final = """
     update payments set attempt_id = $2, calling_until = $3, updated_at = $4, capturing = $5, canceling = $6
     where id = $1 returning *
 """
+# All of a plain confirmation's beginning in one round trip: the key, and the call. Where anything is otherwise
+# with the payment or the key it writes nothing; then it is done step by step, and whatever is wrong is told.
+# A payment that moved on between the look at it and the update fails the division, which undoes the key with it.
+_MAY_CONFIRM: Final = """
+    p.id = $7 and (p.id = $10 or p.payer_id = $11) and p.provider = $9
+        and p.status in ('PENDING', 'FAILED', 'REQUIRES_ACTION')
+        and (p.calling_until is null or p.calling_until <= $5 or p.status = 'REQUIRES_ACTION')
+        and (p.kind <> 'purchase' or p.created_at > $12)
+"""
+_CONFIRM: Final = f"""
+    with ready as (
+        select from payments p where {_MAY_CONFIRM}
+    ),
+    request as (
+        insert into requests (principal, operation, key, body_hash, outcome, created_at)
+        select $1, 'paymentConfirm', $2, $3, $4::jsonb, $5::timestamptz from ready
+        on conflict (principal, operation, key) do nothing
+        returning id
+    ),
+    payment as (
+        update payments p set attempt_id = $8::uuid, calling_until = $6::timestamptz, updated_at = $5,
+            capturing = 0, canceling = false
+        from request where {_MAY_CONFIRM}
+        returning p.*, p.xmin::text as row_version
+    )
+    select p.* from request left join payment p on true
+    where case when p.id is null then 1 / (select count(*) from payment) = 1 else true end
+"""  # ruff: ignore[hardcoded-sql-expression] - made of constants
 # A repeat goes on with a call whose caller is gone, or that left no trace at the provider; one repeat at once.
 _RESUME_CALL: Final = """
     update payments set calling_until = $3, updated_at = $4, canceling = $7,
@@ -45,6 +77,10 @@ _RESUME_CALL: Final = """
 _END_CALL: Final = """
     update payments set calling_until = $3, capturing = 0, canceling = false
     where id = $1 and attempt_id = $2 and provider_state is distinct from 'SUCCEEDED'
+"""
+_LOCK_LINES: Final = """
+    select l.id from orders o join order_lines l on l.order_id = o.id where o.payment_id = $1
+    order by l.position for no key update of o
 """
 _CONFIRMABLE: Final = (PaymentStatus.PENDING, PaymentStatus.FAILED, PaymentStatus.REQUIRES_ACTION)
 _CANCELABLE: Final = (*_CONFIRMABLE, PaymentStatus.AUTHORIZED)
@@ -97,7 +133,8 @@ async def confirm(engine: Engine, viewer: Viewer, command: Confirm) -> Answer:
     """Charge a payment. The answer shows it accepted; that it succeeded is settled from what the provider tells.
 
     Errors: NOT_FOUND, INPUT_INVALID (return address, method), PAYMENT_IN_PROGRESS, PAYMENT_NOT_CONFIRMABLE,
-    PAYMENT_DECLINED (beside the payment), PROVIDER_UNSUPPORTED (of another provider), PROVIDER_UNAVAILABLE,
+    PAYMENT_DECLINED (beside the payment), RESERVATION_EXPIRED (what is bought was kept no longer and is sold out;
+    the provider is not asked), PROVIDER_UNSUPPORTED (of another provider), PROVIDER_UNAVAILABLE,
     IDEMPOTENCY_KEY_REUSED.
     """
     body = {"payment": command.payment_id, "method": command.method, "return": command.return_url}
@@ -108,14 +145,19 @@ async def confirm(engine: Engine, viewer: Viewer, command: Confirm) -> Answer:
     request = Request.of(viewer, "paymentConfirm", command.key, body)
     if command.return_url is not None:
         ensure_return_url(command.return_url)
-    row, attempt_id, replayed = await _take_call(
-        engine,
-        viewer,
-        request,
-        command.payment_id,
-        (_CONFIRMABLE, ErrorCode.PAYMENT_NOT_CONFIRMABLE, "confirmed"),
-        resumable=_LEFT_OPEN,
-    )
+    row = await _begin_plainly(engine, viewer, request, command.payment_id)
+    if row is not None:
+        attempt_id, replayed = row["attempt_id"], False
+    else:
+        row, attempt_id, replayed = await _take_call(
+            engine,
+            viewer,
+            request,
+            command.payment_id,
+            (_CONFIRMABLE, ErrorCode.PAYMENT_NOT_CONFIRMABLE, "confirmed"),
+            resumable=_LEFT_OPEN,
+            holding=True,
+        )
     if row is None:
         row = await read(engine, command.payment_id)
         return Answer(row, replayed=True, refusal=_decline_of(row, attempt_id))
@@ -133,7 +175,7 @@ async def confirm(engine: Engine, viewer: Viewer, command: Confirm) -> Answer:
     except base.ProviderError as error:
         refusal = await _refused_by_provider(engine, row, error)
     else:
-        await _take_answer(engine, fact)
+        await _take_answer(engine, row, fact)
     engine.relay_wake()
     return Answer(await read(engine, command.payment_id), replayed, refusal)
 
@@ -201,7 +243,7 @@ async def capture(engine: Engine, viewer: Viewer, command: Capture) -> Answer:
     except base.ProviderError as error:
         refusal = await _refused_by_provider(engine, row, error)
     else:
-        await _take_answer(engine, fact)
+        await _take_answer(engine, row, fact)
     engine.relay_wake()
     return Answer(await read(engine, command.payment_id), replayed, refusal)
 
@@ -255,6 +297,29 @@ async def cancel_at_provider(engine: Engine, row: Any) -> Refused | None:
     return None
 
 
+async def _begin_plainly(engine: Engine, viewer: Viewer, request: Request, payment_id: UUID) -> Any:
+    """Begin a confirmation that nothing speaks against, in one statement; None if it has to be looked at."""
+    at, attempt_id = now(), uuid7()
+    try:
+        return await engine.database.writer.fetchrow(
+            _CONFIRM,
+            request.principal,
+            request.key,
+            request.body_hash,
+            outcome_of_ids({"payment": payment_id, "attempt": attempt_id}),
+            at,
+            claimed_until(engine, at),
+            payment_id,
+            attempt_id,
+            engine.provider.name,
+            viewer.payment_id,
+            viewer.user_id,
+            at - engine.payment_expiry,
+        )
+    except asyncpg.DivisionByZeroError:
+        return None
+
+
 async def _take_call(
     engine: Engine,
     viewer: Viewer,
@@ -267,12 +332,15 @@ async def _take_call(
     capturing: Callable[[Any], int] | None = None,
     amount: Money | None = None,
     canceling: bool = False,
+    holding: bool = False,
 ) -> tuple[Any, UUID, bool]:
     """Begin a request's call, or take it over from a caller who is gone.
 
+    ``holding``: what an order needs is held again first, if that may have expired.
     Return the payment's row (None when there is no call to make), the attempt, and whether this is a repeat.
     """
     begun: list[Any] = []
+    ids = {"payment": payment_id, "attempt": uuid7()}
 
     async def begin(transaction: Transaction) -> dict[str, UUID]:
         row = await (lock or _lock_own)(transaction, viewer, payment_id)
@@ -284,10 +352,12 @@ async def _take_call(
             )
         _ensure_may(row, *may)
         captured = 0 if capturing is None else capturing(row)
-        begun.append(await _begin_call(engine, transaction, row, captured, canceling=canceling))
-        return {"payment": payment_id, "attempt": begun[0]["attempt_id"]}
+        if holding and row["kind"] == PaymentKind.PURCHASE:
+            await _hold_again(engine, transaction, row)
+        begun.append(await _begin_call(engine, transaction, row, ids["attempt"], captured, canceling=canceling))
+        return ids
 
-    outcome = await once(engine, request, begin)
+    outcome = await once_named(engine, request, ids, begin)
     attempt_id = outcome.ids["attempt"]
     row = (
         begun[0]
@@ -351,13 +421,29 @@ def _ensure_may(row: Any, allowed: Sequence[PaymentStatus], code: ErrorCode, ver
         )
 
 
+async def _hold_again(engine: Engine, transaction: Transaction, row: Any) -> None:
+    """Hold what the payment's order needs for longer, and anew what was released meanwhile.
+
+    As long as nothing of it can have expired it costs no statement. Errors: RESERVATION_EXPIRED.
+    """
+    at = now()
+    if at < row["created_at"] + engine.payment_expiry:
+        return
+    connection = transaction.connection
+    lines = [line["id"] for line in await connection.fetch(_LOCK_LINES, row["id"])]
+    try:
+        await stock_reservations.hold_again(lines, expires_at=at + engine.payment_expiry, on=connection, at=at)
+    except Refused as refused:
+        raise refused.at("paymentId") from None
+
+
 async def _begin_call(
-    engine: Engine, transaction: Transaction, row: Any, capturing: int, *, canceling: bool
+    engine: Engine, transaction: Transaction, row: Any, attempt_id: UUID, capturing: int, *, canceling: bool
 ) -> Any:
     """Take the call for an attempt of its own, and return the payment's row with it."""
     at = now()
     return await transaction.connection.fetchrow(
-        _BEGIN_CALL, row["id"], uuid7(), claimed_until(engine, at), at, capturing, canceling
+        _BEGIN_CALL, row["id"], attempt_id, claimed_until(engine, at), at, capturing, canceling
     )
 
 
@@ -402,7 +488,7 @@ def _declined(decline_code: str) -> Refused:
     )
 
 
-async def _take_answer(engine: Engine, fact: base.PaymentFact) -> None:
+async def _take_answer(engine: Engine, row: Any, fact: base.PaymentFact) -> None:
     """Fold what the provider answered to a confirmation.
 
     A captured answer is shown as PROCESSING: money is settled by the workers, in batches, from the event that
@@ -410,7 +496,17 @@ async def _take_answer(engine: Engine, fact: base.PaymentFact) -> None:
     """
     if fact.captured:
         fact = replace(fact, state=base.ProviderState.PROCESSING, captured=0)
-    await engine.settle(engine, [fact], look_up_at=look_up_at(engine, fact))
+    again_at = look_up_at(engine, fact)
+    version = row.get("row_version")
+    if fact.state is base.ProviderState.PROCESSING and version is not None:
+        # Nothing follows from that but the status: if nobody wrote the row meanwhile it needs no lock.
+        at = now()
+        change, _ = change_of(row, [fact], None, at, answered=True, look_up_at=again_at)
+        if change is not None and change.tells:
+            async with engine.database.writer.acquire() as connection:
+                if await write_if_unchanged(change, version, on=connection, at=at):
+                    return
+    await engine.settle(engine, [fact], look_up_at=again_at)
 
 
 def look_up_at(engine: Engine, fact: base.PaymentFact) -> datetime | None:

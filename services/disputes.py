@@ -54,7 +54,8 @@ _BATCH: Final = 100
 
 # A dispute belongs to its payment, whose lock guards it.
 _PAYMENT_OF: Final = """
-    select d.payment_id, c.user_id as creator_user_id from disputes d join creators c on c.id = d.creator_id
+    select d.payment_id, c.user_id as creator_user_id
+    from disputes d left join creators c on c.id = d.creator_id
     where d.id = $1
 """
 _LOCK: Final = "select * from disputes where id = $1 for no key update"
@@ -84,7 +85,9 @@ _END_REFUSED: Final = """
         evidence_submitted_at = case when status = 'UNDER_REVIEW' then evidence_submitted_at end
     where id = $1 and attempt_id = $2
 """
-_READ: Final = "select d.*, c.user_id as creator_user_id from disputes d join creators c on c.id = d.creator_id"
+_READ: Final = (
+    "select d.*, c.user_id as creator_user_id from disputes d left join creators c on c.id = d.creator_id"
+)
 _READ_BY_ID: Final = f"{_READ} where d.id = any($1::uuid[])"
 _READ_BY_PAYMENT: Final = f"{_READ} where d.payment_id = any($1::uuid[]) order by d.id"
 

@@ -125,13 +125,18 @@ async def of_creator(
 
 
 async def add_days(succeeded: Sequence[Change], *, on: Connection) -> None:
-    """Add captured payments to their creators' days, in the transaction that settles them."""
+    """Add captured payments to their creators' days, in the transaction that settles them.
+
+    One for several creators is a payment to each of them.
+    """
     totals: defaultdict[tuple[UUID, str, date, str], list[int]] = defaultdict(lambda: [0, 0])
     for change in succeeded:
         row: Any = change.row
         moment = change.succeeded_at or now()
-        total = totals[row["creator_id"], row["currency"], moment.astimezone(UTC).date(), row["kind"]]
-        total[0] += change.captured_split.net
-        total[1] += 1
+        day = moment.astimezone(UTC).date()
+        for part in change.parts:
+            total = totals[part.creator_id, row["currency"], day, row["kind"]]
+            total[0] += part.captured.net if part.captured is not None else 0
+            total[1] += 1
     columns = list(zip(*((*key, *total) for key, total in totals.items()), strict=True))
     await on.execute(_ADD_DAYS, *columns)

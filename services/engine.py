@@ -54,6 +54,7 @@ class Engine:
     provider_timeout: timedelta = timedelta(seconds=20)
     settle_grace: timedelta = timedelta(seconds=5)
     payment_expiry: timedelta = timedelta(hours=1)
+    upload_limit: int = 2 * 1024**3
     relay_wake: Callable[[], None] = field(default=lambda: None)
     inbox_wake: Callable[[], None] = field(default=lambda: None)
     _batchers: dict[Callable[..., Any], Batcher[Any, Any]] = field(default_factory=dict)

@@ -13,7 +13,16 @@ from uuid import UUID
 import asyncpg
 
 from models.database import Database
-from services.bus import Bus, Lagged, Marker, StatusEvent, Subscription, creator_channel, payment_channel
+from services.bus import (
+    Bus,
+    Lagged,
+    Marker,
+    StatusEvent,
+    Subscription,
+    creator_channel,
+    order_channel,
+    payment_channel,
+)
 
 RECENT_EVENTS: Final = 20
 """How many events a creator's snapshot shows unless told otherwise."""
@@ -24,7 +33,8 @@ CURSOR_UNKNOWN: Final = "CURSOR_UNKNOWN"
 _PAGE_EVENTS: Final = 500
 
 _PAYMENT_LAST: Final = """
-    select e.payment_id, e.sequence, e.status, e.reason, e.at, p.creator_id, null::bigint as creator_offset
+    select e.payment_id as subject, e.sequence, e.status, e.reason, e.at, p.creator_id,
+        null::bigint as creator_offset
     from payment_events e join payments p on p.id = e.payment_id
     where e.payment_id = $1
     order by e.sequence desc
@@ -32,10 +42,29 @@ _PAYMENT_LAST: Final = """
 """
 
 _PAYMENT_NEWER: Final = """
-    select e.payment_id, e.sequence, e.status, e.reason, e.at, p.creator_id, null::bigint as creator_offset
+    select e.payment_id as subject, e.sequence, e.status, e.reason, e.at, p.creator_id,
+        null::bigint as creator_offset
     from payment_events e join payments p on p.id = e.payment_id
     where e.payment_id = $1 and e.sequence > $2
     order by e.sequence
+    limit $3
+"""
+
+_ORDER_LAST: Final = """
+    select order_id as subject, sequence, status, reason, at, null::uuid as creator_id,
+        null::bigint as creator_offset
+    from order_events
+    where order_id = $1
+    order by sequence desc
+    limit 1
+"""
+
+_ORDER_NEWER: Final = """
+    select order_id as subject, sequence, status, reason, at, null::uuid as creator_id,
+        null::bigint as creator_offset
+    from order_events
+    where order_id = $1 and sequence > $2
+    order by sequence
     limit $3
 """
 
@@ -45,7 +74,7 @@ _CREATOR_LAST: Final = """
     )
     select feed.last_offset, recent.*
     from feed left join lateral (
-        select payment_id, sequence, status, reason, at, creator_id, creator_offset
+        select payment_id as subject, sequence, status, reason, at, creator_id, creator_offset
         from outbox_events
         where creator_id = $1 and creator_offset <= feed.last_offset
         order by creator_offset desc
@@ -56,7 +85,7 @@ _CREATOR_LAST: Final = """
 """The cursor and the events before it, as of one moment."""
 
 _CREATOR_NEWER: Final = """
-    select payment_id, sequence, status, reason, at, creator_id, creator_offset
+    select payment_id as subject, sequence, status, reason, at, creator_id, creator_offset
     from outbox_events
     where creator_id = $1 and creator_offset > $2
     order by creator_offset
@@ -68,7 +97,7 @@ _CREATOR_NEWER: Final = """
 class Snapshot:
     """Where the feed stands: every event up to ``cursor`` has happened, 0 before the first.
 
-    ``recent`` holds the newest of them, newest first: a payment's last, a creator's last few.
+    ``recent`` holds the newest of them, newest first: a payment's or an order's last, a creator's last few.
     """
 
     cursor: int
@@ -116,20 +145,21 @@ class _Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Payment:
-    database: Database
-    payment_id: UUID
+class _Own:
+    """The own feed of a payment or an order: its events, whose sequence numbers are the cursors."""
 
-    @property
-    def channel(self) -> str:
-        return payment_channel(self.payment_id)
+    database: Database
+    subject: UUID
+    channel: str
+    last: str
+    later: str
 
     async def snapshot(self) -> Snapshot:
-        row = await self.database.reader.fetchrow(_PAYMENT_LAST, self.payment_id)
+        row = await self.database.reader.fetchrow(self.last, self.subject)
         return Snapshot(row["sequence"], (_event(row),)) if row else Snapshot(0)
 
     async def newer(self, cursor: int) -> list[Change]:
-        rows = await self.database.reader.fetch(_PAYMENT_NEWER, self.payment_id, cursor, _PAGE_EVENTS)
+        rows = await self.database.reader.fetch(self.later, self.subject, cursor, _PAGE_EVENTS)
         return [Change(row["sequence"], _event(row)) for row in rows]
 
 
@@ -164,7 +194,14 @@ def payment_feed(engine: FeedEngine, payment_id: UUID, after: int | None) -> Asy
         Lagged: its reader was too slow; ``cursor`` says from where to resume.
         asyncpg.PostgresError, OSError: the database failed; resume after the last cursor.
     """
-    return _follow(engine.bus, _Payment(engine.database, payment_id), after)
+    channel = payment_channel(payment_id)
+    return _follow(engine.bus, _Own(engine.database, payment_id, channel, _PAYMENT_LAST, _PAYMENT_NEWER), after)
+
+
+def order_feed(engine: FeedEngine, order_id: UUID, after: int | None) -> AsyncGenerator[FeedItem, None]:
+    """Follow an order's status; cursors are its events' sequence numbers. As ``payment_feed``."""
+    channel = order_channel(order_id)
+    return _follow(engine.bus, _Own(engine.database, order_id, channel, _ORDER_LAST, _ORDER_NEWER), after)
 
 
 def creator_feed(
@@ -230,11 +267,11 @@ def _can_continue(after: int, snapshot: Snapshot) -> bool:
 
 def _event(row: asyncpg.Record) -> StatusEvent:
     return StatusEvent(
-        payment_id=UUID(int=row["payment_id"].int),
+        subject=UUID(int=row["subject"].int),
         sequence=row["sequence"],
         status=row["status"],
         reason=row["reason"],
         at=row["at"],
-        creator_id=UUID(int=row["creator_id"].int),
+        creator_id=None if row["creator_id"] is None else UUID(int=row["creator_id"].int),
         creator_offset=row["creator_offset"],
     )

@@ -54,6 +54,10 @@ _READ: Final = """
     union all
     select 'disputes_open', null, count(*) from disputes where status in ('NEEDS_RESPONSE', 'UNDER_REVIEW')
     union all
+    select 'stock_levels_low', null, count(*)
+    from stock_levels s join stock_locations l on l.id = s.location_id
+    where s.low_since is not null and l.state = 'active'
+    union all
     select 'jobs_waiting', entrypoint, count(*) from jobs.pgqueuer
     where status in ('queued', 'picked') group by entrypoint
     union all
@@ -111,6 +115,7 @@ GAUGES: Final = (
     ),
     Gauge("payouts_unfinished_oldest_seconds", "Age of the oldest payout on its way."),
     Gauge("disputes_open", "Disputes that are not decided."),
+    Gauge("stock_levels_low", "Stock levels with no more left to sell than their creator calls low."),
     Gauge("jobs_waiting", "Background jobs that wait or run.", "job", tuple(job.value for job in Job)),
     Gauge("jobs_oldest_seconds", "Age of the oldest background job that waits or runs."),
     Gauge("reconciliation_differences", "Differences that the last reconciliation found.", always=False),

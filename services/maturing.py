@@ -1,6 +1,7 @@
 """Maturing: earnings whose time has come move from pending to available, and reserves after them."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -11,8 +12,9 @@ import ledger
 from core.clock import now
 from ledger import AccountKind, Draft, chart
 from models.database import Connection
+from services import payment_shares
 from services.engine import Engine
-from services.payments import captured_split
+from services.fold import Part
 from services.posting import LedgerRefusedError, post
 
 BATCH: Final = 500
@@ -23,7 +25,7 @@ _DUE: Final = """
 """
 _LOCK: Final = """
     select p.*, f.reserve_basis_points, f.reserve_delay_seconds
-    from payments p join fee_rules f on f.id = p.fee_rule_id
+    from payments p left join fee_rules f on f.id = p.fee_rule_id
     where p.id = any($1::uuid[]) and p.matured_at is null
     order by p.id for no key update of p skip locked
 """
@@ -85,29 +87,40 @@ async def _mature(engine: Engine, payment_ids: Sequence[UUID], at: datetime) -> 
         rows = await connection.fetch(_LOCK, payment_ids)
         if not rows:
             return 0
-        indebted = await _indebted(rows, connection)
+        shares = await payment_shares.load(rows, on=connection)
+        parts = _parts(rows, shares)
+        indebted = await _indebted(rows, parts, connection)
         drafts: list[Draft] = []
         reserves: list[int] = []
         due_at: list[datetime | None] = []
+        kept: list[Part] = []
         for row in rows:
-            left = _left(row)
-            reserve = left * row["reserve_basis_points"] // _WHOLE_BASIS_POINTS
-            reserves.append(reserve)
-            delay = timedelta(seconds=row["reserve_delay_seconds"])
-            due_at.append(row["matures_at"] + delay if reserve else None)
-            if left:
-                drafts.append(
-                    chart.earning(
-                        payment=row["id"],
-                        creator_id=row["creator_id"],
-                        asset=row["currency"],
-                        net=left,
-                        reserve=reserve,
-                        recover=(row["creator_id"], row["currency"]) in indebted,
-                        effective_at=row["matures_at"],
+            terms = {each["id"]: each for each in shares.get(row["id"], [row])}
+            reserve = 0
+            for part in parts[row["id"]]:
+                left = part.left.net
+                own = left * terms[part.id]["reserve_basis_points"] // _WHOLE_BASIS_POINTS
+                reserve += own
+                if own and part.id != row["id"]:
+                    kept.append(replace(part, reserve=own))
+                if left:
+                    drafts.append(
+                        chart.earning(
+                            payment=part.id,
+                            creator_id=part.creator_id,
+                            asset=row["currency"],
+                            net=left,
+                            reserve=own,
+                            recover=(part.creator_id, row["currency"]) in indebted,
+                            effective_at=row["matures_at"],
+                        )
                     )
-                )
+            reserves.append(reserve)
+            # What is kept of several creators' earnings is released at once: by the longest of their rules.
+            delay = timedelta(seconds=max((each["reserve_delay_seconds"] for each in terms.values()), default=0))
+            due_at.append(row["matures_at"] + delay if reserve else None)
         await connection.execute(_MATURE, [row["id"] for row in rows], reserves, due_at, at)
+        await payment_shares.write(kept, on=connection)
         await post(engine, connection, drafts)
     return len(rows)
 
@@ -118,34 +131,44 @@ async def _release(engine: Engine, payment_ids: Sequence[UUID], at: datetime) ->
         rows = await connection.fetch(_LOCK_RESERVES, payment_ids)
         if not rows:
             return 0
-        indebted = await _indebted(rows, connection)
+        shares = await payment_shares.load(rows, on=connection)
+        parts = _parts(rows, shares)
+        indebted = await _indebted(rows, parts, connection)
         drafts = [
             chart.reserve_due(
-                payment=row["id"],
-                creator_id=row["creator_id"],
+                payment=part.id,
+                creator_id=part.creator_id,
                 asset=row["currency"],
-                amount=int(row["reserve"]),
-                recover=(row["creator_id"], row["currency"]) in indebted,
+                amount=part.reserve,
+                recover=(part.creator_id, row["currency"]) in indebted,
                 effective_at=row["reserve_due_at"],
             )
             for row in rows
-            if row["reserve"]
+            for part in parts[row["id"]]
+            if part.reserve
         ]
         await connection.execute(_RELEASE, [row["id"] for row in rows], at)
+        of_shares = [replace(part, reserve=0) for shared in shares for part in parts[shared]]
+        await payment_shares.write(of_shares, on=connection)
         await post(engine, connection, drafts)
     return len(rows)
 
 
-def _left(row: Any) -> int:
-    """Return what is left of a payment's net, in minor units: captured, and not gone back."""
-    return captured_split(row, int(row["captured"])).net - int(row["returned_net"])
+def _parts(rows: Sequence[Any], shares: Mapping[UUID, Sequence[Any]]) -> dict[UUID, tuple[Part, ...]]:
+    """Return whose each of some captured payments is, by the payment."""
+    return {
+        row["id"]: payment_shares.parts_of(row, int(row["captured"]), shares.get(row["id"], ())) for row in rows
+    }
 
 
-async def _indebted(rows: Sequence[Any], connection: Connection) -> set[tuple[UUID, str]]:
+async def _indebted(
+    rows: Sequence[Any], parts: Mapping[UUID, Sequence[Part]], connection: Connection
+) -> set[tuple[UUID, str]]:
     """Return which creators owe something in which currency. A debt made meanwhile waits for the next earning."""
     specs = {
-        (row["creator_id"], row["currency"]): chart.creator(AccountKind.OWED, row["currency"], row["creator_id"])
+        (part.creator_id, row["currency"]): chart.creator(AccountKind.OWED, row["currency"], part.creator_id)
         for row in rows
+        for part in parts[row["id"]]
     }
     ids = await ledger.find(list(specs.values()), on=connection)
     if not ids:

@@ -15,6 +15,7 @@ from core.texts import is_storable
 from models.database import Pool
 
 MAXIMUM_PAGE_SIZE: Final = 100
+_MAXIMUM_SCORE: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,16 @@ class Combine:
     conditions: "Sequence[Condition]"
 
 
-Condition = Compare | Combine
+@dataclass(frozen=True, slots=True)
+class Within:
+    """A column of ours is among what a SELECT of ours finds by a client's value, which stands in it as ``{}``."""
+
+    column: str
+    select: str
+    value: Any
+
+
+Condition = Compare | Combine | Within
 EVERYTHING: Final = Combine("and", ())
 
 
@@ -74,16 +84,19 @@ class Page:
     count: Callable[[], Awaitable[int]] = field(repr=False)
 
 
-async def fetch_page(pool: Pool, listing: str, source: str, parameters: Sequence[Any], query: PageQuery) -> Page:
+async def fetch_page(
+    pool: Pool, listing: str, source: str, parameters: Sequence[Any], query: PageQuery, columns: str = "*"
+) -> Page:
     """Read a page of ``source``, a SELECT with a column ``id`` and parameters from $1 on.
 
     ``listing`` names the list in its cursors, so that one of another list, or of another order, is known as such.
+    ``columns`` are those that are shown, where the source has more to filter by.
     Errors: INPUT_INVALID (page size, both directions at once, a cursor of another list).
     """
     size, backwards = page_size(query)
     values = list(parameters)
     condition = _sql(query.where, values)
-    base = f"select * from ({source}) listed where {condition}"  # ruff: ignore[hardcoded-sql-expression] - columns and operators are ours
+    base = f"select {columns} from ({source}) listed where {condition}"  # ruff: ignore[hardcoded-sql-expression] - columns and operators are ours
     base_values = tuple(values)
 
     order = query.order
@@ -134,7 +147,13 @@ def page_size(query: PageQuery) -> tuple[int, bool]:
 
 
 def _sql(condition: Condition, values: list[Any]) -> str:
+    if isinstance(condition, Within):
+        values.append(condition.value)
+        return f"{condition.column} in ({condition.select.format(f'${len(values)}')})"
     if isinstance(condition, Compare):
+        if condition.operator == "matches":
+            values.extend(condition.value)
+            return f"{condition.column} @@ {text_query(f'${len(values) - 1}', f'${len(values)}')}"
         values.append(condition.value)
         mark = f"${len(values)}"
         if condition.operator == "in":
@@ -143,6 +162,8 @@ def _sql(condition: Condition, values: list[Any]) -> str:
             return f"position(lower({mark}) in lower({condition.column})) > 0"
         if condition.operator == "starts":
             return f"starts_with(lower({condition.column}), lower({mark}))"
+        if condition.operator == "has":
+            return f"{condition.column} @> array[{mark}]::text[]"
         return f"{condition.column} {condition.operator} {mark}"
     if not condition.conditions:
         return "true"
@@ -183,6 +204,33 @@ def _invalid(message: str, *path: str) -> Refused:
     return Refused(ErrorCode.INPUT_INVALID, message, path=path)
 
 
+def text_query(words: str, beginning: str) -> str:
+    """Return the SQL of what full-text search looks for, from two parameters as ``search_words`` makes them."""
+    return f"(websearch_to_tsquery('simple', {words}) && to_tsquery('simple', {beginning}))"
+
+
+def search_words(text: str) -> tuple[str, str]:
+    """Return what somebody searches for as whole words, and the word they are still typing as a beginning.
+
+    In small letters, as products are found by. The last word is taken as a beginning where it stands alone: not in
+    quotes, not excluded, not after an "or".
+    """
+    text = text.lower()
+    head, last = text.rstrip().rpartition(" ")[::2]
+    if last == "or":
+        return search_words(head)
+    alone = last.isalnum() and text.count('"') % 2 == 0 and head.rpartition(" ")[2] != "or"
+    return (head, f"{last}:*") if alone else (text, "")
+
+
 def decimal_key(text: str) -> Decimal:
     """Read a whole amount back from a cursor."""
     return Decimal(int(text))
+
+
+def score_key(text: str) -> Decimal:
+    """Read a score back from a cursor."""
+    score = Decimal(text)
+    if not 0 <= score < _MAXIMUM_SCORE:
+        raise ValueError("no score is that high")
+    return score

@@ -29,11 +29,12 @@ def change_of(
     *,
     answered: bool,
     look_up_at: datetime | None,
+    shares: Sequence[Any] = (),
 ) -> tuple[Change | None, ReturnsChange | None]:
     """Return what a locked payment becomes, with its refunds and disputes; None for what stays as it is.
 
-    ``held`` are the refunds and disputes there were; the rest is as for ``settlement.settle``. Raises
-    ``Contradiction``.
+    ``held`` are the refunds and disputes there were, ``shares`` its creators' where there are several; the rest is
+    as for ``settlement.settle``. Raises ``Contradiction``.
     """
     of_returns: list[ReturnFact] = []
     own: list[PaymentFact | ChargeFact] = []
@@ -48,7 +49,7 @@ def change_of(
     back = None
     undecided_since = None
     if held is not None:
-        back = returns.fold_all(row, known, held, of_returns, at)
+        back = returns.fold_all(row, known, held, of_returns, at, shares)
         known = replace(known, refunded=back.refunded, dispute=back.dispute)
         undecided_since = back.undecided_since
         if not back.refunds and not back.disputes:
@@ -70,6 +71,8 @@ def change_of(
     ):
         # Money cannot go back that was never taken: what is missing here is asked for.
         change = replace(change or Change(row, known), calling_until=at)
+    if change is not None and shares:
+        change = replace(change, shares=shares)
     return change, back
 
 

@@ -15,12 +15,12 @@ from core.clock import now
 from core.payments import PaymentStatus
 from core.scopes import Scope
 from core.viewer import Viewer
-from ledger.chart import Split, refund_split
 from models.database import Connection, fetch_one
 from providers.payments import base
 from services.engine import Engine
-from services.fold import Known
+from services.fold import Known, Part
 from services.paging import Page, PageQuery, fetch_page
+from services.payment_shares import parts_of
 
 CREATE_PAYMENT: Final = """
     payment as (
@@ -58,15 +58,24 @@ _KNOWN_TO_PROVIDER: Final = """
     ),
     leaving as (
         insert into outbox_events (payment_id, sequence, status, at, creator_id, in_activity)
-        select id, sequence, status, updated_at, creator_id, false from payment
+        select p.id, p.sequence, p.status, p.updated_at, coalesce(p.creator_id, s.creator_id), false
+        from payment p
+        left join lateral (
+            select creator_id from payment_shares where p.creator_id is null and payment_id = p.id order by id
+        ) s on true
     )
     select * from payment
 """
 _READ: Final = """
-    select p.*, c.user_id as creator_user_id from payments p join creators c on c.id = p.creator_id
+    select p.*, c.user_id as creator_user_id from payments p left join creators c on c.id = p.creator_id
 """
 _READ_PAYMENT: Final = f"{_READ} where p.id = $1"
 _READ_PAYMENTS: Final = f"{_READ} where p.id = any($1::uuid[])"
+_READ_OF_PAYEE: Final = """
+    select p.id, p.kind, p.currency, coalesce(s.gross, p.gross) as gross, coalesce(s.net, p.net) as net
+    from payments p left join payment_shares s on s.payment_id = p.id and s.creator_id = $2
+    where p.id = any($1::uuid[]) and coalesce(p.creator_id, s.creator_id) = $2
+"""
 _READ_EVENTS: Final = (
     "select * from payment_events where payment_id = any($1::uuid[]) order by payment_id, sequence"
 )
@@ -76,10 +85,10 @@ _WRITE_CHANGES: Final = """
         select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[],
             $7::timestamptz[], $8::numeric[], $9::numeric[], $10::text[], $11::text[], $12::bool[],
             $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::bool[],
-            $18::bool[], $20::timestamptz[], $21::bool[])
+            $18::bool[], $20::timestamptz[], $21::bool[], $22::text[])
         as c (id, provider_reference, status, reason, sequence, provider_state, provider_state_at, authorized,
             captured, decline_code, action_url, reconciling, calling_until, succeeded_at, available_on, matures_at,
-            tells, in_activity, capture_before, ends_call)
+            tells, in_activity, capture_before, ends_call, row_version)
     ),
     payment as (
         update payments p set provider_reference = c.provider_reference, status = c.status, reason = c.reason,
@@ -91,7 +100,7 @@ _WRITE_CHANGES: Final = """
             capturing = case when c.ends_call then 0 else p.capturing end,
             canceling = p.canceling and not c.ends_call,
             updated_at = $19
-        from changed c where p.id = c.id
+        from changed c where p.id = c.id and (c.row_version is null or p.xmin::text = c.row_version)
         returning p.id, p.sequence, p.status, p.reason, p.creator_id, c.tells, c.in_activity
     ),
     event as (
@@ -99,13 +108,21 @@ _WRITE_CHANGES: Final = """
         select id, sequence, status, reason, $19 from payment where tells
     )
     insert into outbox_events (payment_id, sequence, status, reason, at, creator_id, in_activity)
-    select id, sequence, status, reason, $19, creator_id, in_activity from payment where tells
+    select p.id, p.sequence, p.status, p.reason, $19, coalesce(p.creator_id, s.creator_id), p.in_activity
+    from payment p
+    left join lateral (
+        select creator_id from payment_shares where p.creator_id is null and payment_id = p.id order by id
+    ) s on true
+    where p.tells
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a locked payment becomes. ``row`` is as it was; times not given stay as they were."""
+    """What a locked payment becomes. ``row`` is as it was; times not given stay as they were.
+
+    ``shares`` are those of a payment for several creators.
+    """
 
     row: asyncpg.Record
     known: Known
@@ -114,6 +131,7 @@ class Change:
     available_on: datetime | None = None
     matures_at: datetime | None = None
     ends_call: bool = False
+    shares: Sequence[Any] = ()
 
     @property
     def tells(self) -> bool:
@@ -136,19 +154,25 @@ class Change:
         return self.known.status is PaymentStatus.CANCELED and self.row["status"] != PaymentStatus.CANCELED
 
     @property
-    def captured_split(self) -> Split:
-        """How what is captured divides."""
-        return captured_split(self.row, self.known.captured)
-
-
-def captured_split(row: Any, captured: int) -> Split:
-    """Return how what was captured of a payment divides: in full as it was fixed, in part by the same shares."""
-    whole = Split(int(row["net"]), int(row["fee"]), int(row["tax"]))
-    return whole if captured == whole.gross else refund_split(whole, captured)
+    def parts(self) -> tuple[Part, ...]:
+        """Whose it is, with how what is captured divides."""
+        return parts_of(self.row, self.known.captured, self.shares)
 
 
 async def write_changes(changes: Sequence[Change], *, on: Connection, at: datetime) -> None:
     """Write payments that are locked, with their events and what must leave, in one statement."""
+    await _write(changes, [None] * len(changes), on, at)
+
+
+async def write_if_unchanged(change: Change, row_version: str, *, on: Connection, at: datetime) -> bool:
+    """Write a payment that is not locked, if nobody has written it since its row was ``row_version`` (``xmin``).
+
+    Return whether it was written; ``change`` has to tell something.
+    """
+    return await _write([change], [row_version], on, at) != "INSERT 0 0"
+
+
+async def _write(changes: Sequence[Change], versions: Sequence[str | None], on: Connection, at: datetime) -> str:
     columns: list[list[Any]] = [[] for _ in range(20)]
     for change in changes:
         known = change.known
@@ -176,7 +200,7 @@ async def write_changes(changes: Sequence[Change], *, on: Connection, at: dateti
         )
         for column, value in zip(columns, values, strict=True):
             column.append(value)
-    await on.execute(_WRITE_CHANGES, *columns[:18], at, *columns[18:])
+    return await on.execute(_WRITE_CHANGES, *columns[:18], at, *columns[18:], versions)
 
 
 async def start(
@@ -253,6 +277,11 @@ async def start_again(engine: Engine, row: Any) -> Any:
 async def by_id(engine: Engine, ids: Sequence[UUID]) -> list[Any]:
     """Read payments. Says nothing about who may see them."""
     return await engine.database.reader.fetch(_READ_PAYMENTS, ids)
+
+
+async def of_payee(engine: Engine, creator_id: UUID, ids: Sequence[UUID]) -> list[Any]:
+    """Read payments to a creator as they see them: of one for several, their share alone."""
+    return await engine.database.reader.fetch(_READ_OF_PAYEE, ids, creator_id)
 
 
 async def events_of(engine: Engine, payment_ids: Sequence[UUID]) -> list[Any]:
@@ -334,7 +363,7 @@ def is_payer(viewer: Viewer, row: Any) -> bool:
 def is_payee(viewer: Viewer, row: Any) -> bool:
     """Return whether a viewer acts for the creator who is paid: that creator, or an operator.
 
-    ``row`` has the creator's user as ``creator_user_id``.
+    ``row`` has the creator's user as ``creator_user_id``, None where there are several: then only operators do.
     """
     if viewer.user_id is None:
         return False

@@ -47,6 +47,10 @@ _CLAIMED: Final = """
         exists (
             select from disputes d
             where d.creator_id = p.creator_id and d.status in ('NEEDS_RESPONSE', 'UNDER_REVIEW')
+        ) or exists (
+            select from disputes d join payment_shares s on s.payment_id = d.payment_id
+            where d.creator_id is null and d.status in ('NEEDS_RESPONSE', 'UNDER_REVIEW')
+                and s.creator_id = p.creator_id
         ) as is_disputed,
         exists (
             select from ledger.account a
@@ -87,6 +91,10 @@ _RELEASE: Final = """
         where status = 'ON_HOLD' and not exists (
             select from disputes d
             where d.creator_id = p.creator_id and d.status in ('NEEDS_RESPONSE', 'UNDER_REVIEW')
+        ) and not exists (
+            select from disputes d join payment_shares s on s.payment_id = d.payment_id
+            where d.creator_id is null and d.status in ('NEEDS_RESPONSE', 'UNDER_REVIEW')
+                and s.creator_id = p.creator_id
         )
         order by id limit $2 for no key update skip locked
     ),

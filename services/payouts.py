@@ -56,6 +56,10 @@ _TERMS: Final = """
         exists (
             select from disputes
             where disputes.creator_id = creators.id and disputes.status in ('NEEDS_RESPONSE', 'UNDER_REVIEW')
+        ) or exists (
+            select from disputes join payment_shares on payment_shares.payment_id = disputes.payment_id
+            where disputes.creator_id is null and disputes.status in ('NEEDS_RESPONSE', 'UNDER_REVIEW')
+                and payment_shares.creator_id = creators.id
         ) as is_disputed
     from creators
     left join payout_accounts account on account.creator_id = creators.id

@@ -12,11 +12,15 @@ from services.engine import Engine
 
 @dataclass(frozen=True, slots=True)
 class GaveBack:
-    """A refund or a dispute that gave money back to a creator, who may owe nothing any more."""
+    """A refund or a dispute that gave money back to a creator, who may owe nothing any more.
+
+    ``share`` is whose it is of a payment for several creators.
+    """
 
     by: UUID
     creator_id: UUID
     asset: str
+    share: UUID | None = None
 
 
 class LedgerRefusedError(Exception):
@@ -61,7 +65,13 @@ async def _let_go_of_paid_debts(engine: Engine, connection: Connection, gave_bac
         over = balances[ids[spec]].posted if spec in ids else 0
         if over > 0:
             drafts.append(
-                chart.overpaid_debt(returned_by=back.by, creator_id=back.creator_id, asset=back.asset, amount=over)
+                chart.overpaid_debt(
+                    returned_by=back.by,
+                    creator_id=back.creator_id,
+                    asset=back.asset,
+                    amount=over,
+                    share=back.share,
+                )
             )
             del ids[spec]  # once is enough, whichever of several gave it back
     await _post(engine, connection, drafts)

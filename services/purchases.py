@@ -1,6 +1,6 @@
-"""Purchases: one product bought now. Its stock is reserved at once, and released when the payment is cancelled."""
+"""Purchases: so many of one product bought at once, without a cart. Each is an order of one part and one line."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -8,74 +8,60 @@ from uuid import UUID
 from core.clock import now
 from core.errors import ErrorCode, Refused, not_found
 from core.ids import uuid7
-from core.money import Money, money
+from core.money import Money
 from core.viewer import Viewer
-from models.database import Connection, Transaction, fetch_one
-from services import payments
-from services.creators import creator_not_active
+from models.database import Transaction
+from services import addresses, baskets, checkouts
+from services.baskets import Basket, BasketLine
+from services.checkouts import Placing
 from services.engine import Engine
-from services.fees import ensure_chargeable, ensure_split
 from services.paging import Page, PageQuery, fetch_page
-from services.products import product_not_active
-from services.requests import Request, once
+from services.requests import Request, once_named
 
-# The condition stands in the update itself: of two buyers of the last one, the second finds no row.
-_RESERVE: Final = """
-    update products set stock = stock - 1, updated_at = $2
-    where id = $1 and state = 'active' and (stock is null or stock > 0)
-    returning creator_id, title, price, currency, manual_capture, stock is not null as limited
+_MOST_OF_ONE: Final = 1_000
+
+_PRODUCT: Final = """
+    select p.state, p.currency, c.user_id as creator_user_id,
+        array(select v.id from product_variants v where v.product_id = p.id and v.state = 'active' limit 2)
+            as variants,
+        exists (select from product_variants v where v.product_id = p.id and v.id = $2) as is_its_own
+    from products p join creators c on c.id = p.creator_id
+    where p.id = $1
 """
-_SELLER: Final = """
-    select c.id, c.user_id, c.state, s.* from creators c
-    left join lateral fee_split('purchase', $2, c.plan, $3, $4) s on true
-    where c.id = $1
-"""
-_BUY: Final = f"""
-    with draft as (
-        select $1::uuid as id, 'purchase' as kind, $2::uuid as creator_id, $3::uuid as payer_id, $4 as currency,
-            $5::numeric as gross, $6::numeric as fixed_fee, $7::numeric as fee, $8::numeric as tax,
-            $9::numeric as net, $10::uuid as rule_id, $11::int as maturity_delay_seconds, $12 as provider,
-            $13::timestamptz as calling_until, $14::timestamptz as at, $19::boolean as manual_capture
-    ),
-    {payments.CREATE_PAYMENT}
-    insert into purchases (id, payment_id, product_id, creator_id, buyer_id, title, stock_reserved, created_at)
-    select $15, id, $16, creator_id, payer_id, $17, $18, created_at from payment
-"""  # ruff: ignore[hardcoded-sql-expression] - made of constants
-_RELEASE: Final = """
-    with due as (
-        select id, product_id from purchases
-        where payment_id = any($1::uuid[]) and stock_reserved and stock_released_at is null
-    ),
-    released as (
-        update purchases p set stock_released_at = $2 from due where p.id = due.id returning due.product_id
-    )
-    update products set stock = stock + r.number, updated_at = $2
-    from (select product_id, count(*)::int as number from released group by product_id) r
-    where products.id = r.product_id and products.stock is not null
-"""
-_LOCK_PRODUCTS: Final = """
-    select 1 from products where id in (select product_id from purchases where payment_id = any($1::uuid[]))
-    order by id for no key update
-"""
+# A purchase that costs nothing has no payment, and is as good as paid.
 _READ_PURCHASES: Final = """
-    select u.*, p.status, p.gross, p.net, p.currency, c.user_id as creator_user_id
-    from purchases u join payments p on p.id = u.payment_id join creators c on c.id = u.creator_id
+    select o.id, o.payment_id, o.buyer_id, o.currency, o.total as gross, o.created_at, l.product_id, l.title,
+        a.creator_id, coalesce(p.net, 0) as net, coalesce(p.status, 'SUCCEEDED') as status,
+        c.user_id as creator_user_id
+    from orders o
+    join order_lines l on l.order_id = o.id
+    join order_parts a on a.id = l.part_id
+    join creators c on c.id = a.creator_id
+    left join payments p on p.id = o.payment_id
+    where o.origin = 'PURCHASE'
 """
-_READ_BY_ID: Final = f"{_READ_PURCHASES} where u.id = any($1::uuid[])"
-_READ_BY_PAYMENT: Final = f"{_READ_PURCHASES} where u.payment_id = any($1::uuid[])"
+_READ_BY_ID: Final = f"{_READ_PURCHASES} and o.id = any($1::uuid[])"
+_READ_BY_PAYMENT: Final = f"{_READ_PURCHASES} and o.payment_id = any($1::uuid[])"
 
 
 @dataclass(frozen=True, slots=True)
 class Buy:
-    """Buy one of a product at its price."""
+    """Buy some of a product at its price. ``variant_id`` may be left out where it has but one.
+
+    ``expected`` is what the buyer was shown for all of them. ``email`` is where a guest is written to.
+    """
 
     product_id: UUID
     key: str
+    variant_id: UUID | None = None
+    quantity: int = 1
+    expected: Money | None = None
+    email: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Bought:
-    """A purchase's id with its payment's row as it is now."""
+    """A purchase's id, which is its order's, with its payment's row as it is now; None if it costs nothing."""
 
     purchase_id: UUID
     payment: Any
@@ -83,71 +69,40 @@ class Bought:
 
 
 async def buy(engine: Engine, viewer: Viewer, command: Buy) -> Bought:
-    """Reserve one of a product, record its purchase and start the payment.
+    """Reserve some of a product, make an order of it and start the payment.
 
     Exactly once per ``command.key``.
-    Errors: NOT_FOUND, PRODUCT_NOT_ACTIVE, OUT_OF_STOCK, SELF_PURCHASE, CREATOR_NOT_ACTIVE,
-    CURRENCY_NOT_SUPPORTED, AMOUNT_TOO_SMALL, IDEMPOTENCY_KEY_REUSED.
+    Errors: NOT_FOUND, PRODUCT_NOT_ACTIVE, VARIANT_NOT_AVAILABLE, NOT_RELEASED, OUT_OF_STOCK, SELF_PURCHASE,
+    CREATOR_NOT_ACTIVE, BUYER_LIMIT_EXCEEDED, EMAIL_NEEDED, ADDRESS_NEEDED (what is shipped takes a cart),
+    PRICE_CHANGED, CURRENCY_NOT_SUPPORTED, AMOUNT_TOO_SMALL, INPUT_INVALID, IDEMPOTENCY_KEY_REUSED.
     """
-    request = Request.of(viewer, "purchaseCreate", command.key, {"product": command.product_id})
-    purchase_id, payment_id = uuid7(), uuid7()
+    request = Request.of(viewer, "purchaseCreate", command.key, _body(command))
+    basket = await _basket(engine, viewer, command)
+    priced = await baskets.price(engine, basket, now())
+    placing = Placing.of(priced, "PURCHASE")
 
-    async def act(transaction: Transaction) -> dict[str, UUID]:
-        connection = transaction.connection
-        at = now()
-        product = await connection.fetchrow(_RESERVE, command.product_id, at)
-        if product is None:
-            raise await _why_not(connection, command.product_id)
-        price = money(product["price"], product["currency"])
-        seller = await fetch_one(connection, _SELLER, product["creator_id"], price.currency.code, price.minor, at)
+    async def act(transaction: Transaction) -> Mapping[str, UUID]:
         try:
-            _ensure_sold(engine, viewer, price, seller)
+            if priced.problems:
+                raise priced.problems[0]
+            if command.expected is not None:
+                checkouts.ensure_expected(priced, command.expected)
+            await checkouts.place(engine, priced, placing, on=transaction.connection, at=now())
         except Refused as refused:
-            # Whatever it is about, the product is all that the buyer named.
-            raise refused.at("productId") from None
-        await connection.execute(
-            _BUY,
-            payment_id,
-            product["creator_id"],
-            viewer.user_id,
-            price.currency.code,
-            price.minor,
-            seller["fixed"],
-            seller["fee"],
-            seller["tax"],
-            seller["net"],
-            seller["rule_id"],
-            seller["maturity_delay_seconds"],
-            engine.provider.name,
-            at + engine.provider_timeout,
-            at,
-            purchase_id,
-            command.product_id,
-            product["title"],
-            product["limited"],
-            product["manual_capture"],
-        )
-        return {"purchase": purchase_id, "payment": payment_id}
+            # Whatever it is about, the product is all that the buyer named, unless they named a price.
+            path = "expectedPrice" if refused.code is ErrorCode.PRICE_CHANGED else "productId"
+            raise refused.at(path) from None
+        return placing.ids
 
-    outcome = await once(engine, request, act)
-    row = await payments.resume(engine, outcome.ids["payment"], fresh=not outcome.replayed)
-    return Bought(outcome.ids["purchase"], row, outcome.replayed)
-
-
-async def release_stock(payment_ids: Sequence[UUID], *, on: Connection) -> None:
-    """Give back what cancelled payments had reserved, once each. Their payments are locked."""
-    await on.execute(_LOCK_PRODUCTS, payment_ids)
-    await on.execute(_RELEASE, payment_ids, now())
+    outcome = await once_named(engine, request, placing.ids, act)
+    done = await checkouts.completed(engine, outcome, priced)
+    return Bought(done.order_id, done.payment, done.replayed)
 
 
 async def of_buyer(engine: Engine, user_id: UUID, query: PageQuery) -> Page:
     """Page through what a user bought."""
     return await fetch_page(
-        engine.database.reader,
-        "purchases of a buyer",
-        f"{_READ_PURCHASES} where u.buyer_id = $1",
-        (user_id,),
-        query,
+        engine.database.reader, "purchases of a buyer", f"{_READ_PURCHASES} and o.buyer_id = $1", (user_id,), query
     )
 
 
@@ -161,24 +116,44 @@ async def by_payment(engine: Engine, payment_ids: Sequence[UUID]) -> list[Any]:
     return await engine.database.reader.fetch(_READ_BY_PAYMENT, payment_ids)
 
 
-def _ensure_sold(engine: Engine, viewer: Viewer, price: Money, seller: Any) -> None:
-    ensure_chargeable(engine, price)
-    if viewer.user_id is not None and seller["user_id"] == viewer.user_id:
-        raise Refused(ErrorCode.SELF_PURCHASE, "A creator cannot buy from themselves.")
-    if seller["state"] != "active":
-        raise creator_not_active()
-    ensure_split(seller)
+def _body(command: Buy) -> dict[str, Any]:
+    """Return what was sent; what a client does not send is not told from what it could not send before."""
+    body: dict[str, Any] = {"product": command.product_id}
+    if command.variant_id is not None:
+        body["variant"] = command.variant_id
+    if command.quantity != 1:
+        body["quantity"] = command.quantity
+    if command.expected is not None:
+        body["expected"] = [command.expected.minor, command.expected.currency.code]
+    if command.email is not None:
+        body["email"] = command.email
+    return body
 
 
-async def _why_not(connection: Connection, product_id: UUID) -> Refused:
-    row = await connection.fetchrow("select state, stock from products where id = $1", product_id)
-    if row is None:
-        return not_found("product", "productId")
-    if row["state"] != "active":
-        return product_not_active()
-    return Refused(
-        ErrorCode.OUT_OF_STOCK,
-        "This product is sold out. One comes back if another buyer's payment is cancelled.",
-        path=("productId",),
-        data={"available": 0},
+async def _basket(engine: Engine, viewer: Viewer, command: Buy) -> Basket:
+    """Return the one thing that is bought. Errors: NOT_FOUND, INPUT_INVALID."""
+    if not 1 <= command.quantity <= _MOST_OF_ONE:
+        raise _invalid(f"A quantity is a number from 1 to {_MOST_OF_ONE}.", "quantity")
+    email = None if command.email is None else addresses.checked_email(command.email, "email")
+    product = await engine.database.reader.fetchrow(_PRODUCT, command.product_id, command.variant_id)
+    hidden = product is not None and product["state"] == "draft" and product["creator_user_id"] != viewer.user_id
+    if product is None or hidden:
+        raise not_found("product", "productId")
+    if command.variant_id is not None and not product["is_its_own"]:
+        raise not_found("variant", "variantId")
+    variants = product["variants"]
+    if command.variant_id is None and len(variants) > 1:
+        raise _invalid("This product comes in several forms. Say which by variantId.", "variantId")
+    # Where there is none left to buy, whatever it is called is not there.
+    variant_id = command.variant_id or (variants[0] if variants else command.product_id)
+    return Basket(
+        currency=command.expected.currency.code if command.expected else product["currency"],
+        lines=(BasketLine(uuid7(), variant_id, command.quantity),),
+        buyer_id=viewer.user_id,
+        email=email,
+        anonymous=True,
     )
+
+
+def _invalid(message: str, *path: str) -> Refused:
+    return Refused(ErrorCode.INPUT_INVALID, message, path=path)

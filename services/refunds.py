@@ -1,5 +1,7 @@
 """Refunds: money on its way back to a payer, asked for by the creator who was paid or by an operator.
 
+Of a payment for several creators nobody but operators asks for one here; each of them gives back their sale.
+
 A refund is written down before the provider is asked, and what it says is settled like any other fact. In
 between ``calling_until`` says that somebody is asking; once that has passed, whoever asked is gone, and the
 refund is looked up. It is asked for under one key as long as it lives, so it is never paid twice.
@@ -31,7 +33,7 @@ from services.payments import is_payee
 from services.requests import Request, once
 
 _LOCK_PAYMENT: Final = """
-    select p.*, c.user_id as creator_user_id from payments p join creators c on c.id = p.creator_id
+    select p.*, c.user_id as creator_user_id from payments p left join creators c on c.id = p.creator_id
     where p.id = $1 for no key update of p
 """
 # Whoever claims a refund has it to themselves until ``calling_until``; a caller who is alive is never disturbed.
@@ -57,7 +59,7 @@ _READ_TO_CALL: Final = """
 """
 _READ: Final = """
     select r.*, c.user_id as creator_user_id, p.payer_id
-    from refunds r join payments p on p.id = r.payment_id join creators c on c.id = r.creator_id
+    from refunds r join payments p on p.id = r.payment_id left join creators c on c.id = r.creator_id
 """
 _READ_BY_ID: Final = f"{_READ} where r.id = any($1::uuid[])"
 _READ_BY_PAYMENT: Final = f"{_READ} where r.payment_id = any($1::uuid[]) order by r.id"
@@ -132,16 +134,21 @@ async def create(engine: Engine, viewer: Viewer, command: CreateRefund) -> Answe
 
     outcome = await once(engine, request, act)
     refund_id = outcome.ids["refund"]
-    if outcome.replayed:
-        at = now()
-        claimed = await engine.database.writer.fetchrow(
-            _TAKE_OVER, refund_id, at, claimed_until(engine, at, calls=2)
-        )
-        if claimed is not None:
-            await _quietly(_advance, engine, claimed)
-    else:
-        await _quietly(_call, engine, await fetch_one(engine.database.reader, _READ_TO_CALL, refund_id))
+    await ask(engine, refund_id, replayed=outcome.replayed)
     return Answer(await read(engine, refund_id), outcome.replayed)
+
+
+async def ask(engine: Engine, refund_id: UUID, *, replayed: bool) -> None:
+    """Ask the provider for a refund that was written just now; a replay takes over from whoever is gone."""
+    if not replayed:
+        await _quietly(_call, engine, await fetch_one(engine.database.reader, _READ_TO_CALL, refund_id))
+        return
+    at = now()
+    claimed = await engine.database.writer.fetchrow(
+        _TAKE_OVER, refund_id, at, claimed_until(engine, at, calls=2)
+    )
+    if claimed is not None:
+        await _quietly(_advance, engine, claimed)
 
 
 async def sweep(engine: Engine) -> bool:
@@ -197,7 +204,7 @@ def _refundable(engine: Engine, payment: Any, amount: Money | None) -> int:
     captured = int(payment["captured"])
     left = captured - int(payment["refunded"] + payment["refund_pending"])
     # What a dispute took is not there to be refunded until it has come back, also once the dispute is won.
-    left = min(left, returns.position_of(payment, captured).left)
+    left = min(left, returns.left_of(payment))
     if payment["dispute"] is not None and not left:
         raise _not_refundable("The payer's bank has taken this payment back for good.")
     asked = left if amount is None else amount.minor

@@ -3,8 +3,9 @@
 One relay at a time leads, by an advisory lock held on the connection that all its statements run on: whoever
 lost the lock cannot write. What a crash interrupts is found in the database by the next one.
 
-A payment's own channel gets a row as soon as it is visible, since its sequence is dense by itself. A place in
-a creator's activity waits for the horizon: until no transaction is open that could have written before it.
+The own channel of a payment or an order gets a row as soon as it is visible, since its sequence is dense by
+itself. A place in a creator's activity waits for the horizon: until no transaction is open that could have written
+before it.
 """
 
 import asyncio
@@ -19,12 +20,12 @@ from uuid import UUID
 import asyncpg
 
 from models.database import APP_ROLE, DATABASE_ERRORS, Connection
-from services.bus import Bus, Message, StatusEvent, creator_channel, payment_channel
+from services.bus import Bus, Message, StatusEvent, creator_channel, order_channel, payment_channel
 
 _LOCK_KEY: Final = 0x636F_6D70_746F_6972
 _BATCH_ROWS: Final = 1_000
 _EARLY_ROWS: Final = 50_000
-"""How many rows handed over before the horizon are remembered; beyond, payments wait for the horizon too."""
+"""How many rows handed over before the horizon are remembered; beyond, all wait for the horizon."""
 _BUSY_SECONDS: Final = 0.002
 _IDLE_SECONDS: Final = 0.025
 _STANDBY_SECONDS: Final = 1.0
@@ -56,7 +57,7 @@ _TRY_LOCK: Final = "select pg_try_advisory_lock($1)"
 
 _WAITING: Final = """
     select * from (
-        select id, payment_id, sequence, status, reason, at, creator_id, in_activity,
+        select id, payment_id, order_id, sequence, status, reason, at, creator_id, in_activity,
             bool_and(transaction_id < pg_snapshot_xmin(pg_current_snapshot()))
                 over (order by id rows unbounded preceding) as settled
         from outbox_events
@@ -97,7 +98,7 @@ _ASSIGN: Final = """
 creator's rows come later in this batch."""
 
 _UNPUBLISHED: Final = """
-    select payment_id, sequence, status, reason, at, creator_id, position, creator_offset
+    select payment_id, order_id, sequence, status, reason, at, creator_id, position, creator_offset
     from outbox_events
     where position > (select published from relay_position where id = 1)
     order by position
@@ -127,7 +128,7 @@ class Relay:
         self._task: asyncio.Task[None] | None = None
         self._leading = False
         self._woken = asyncio.Event()
-        # Waiting rows already handed to their payment's channel, oldest first, with the moment of it.
+        # Waiting rows already handed to their own channel, oldest first, with the moment of it.
         self._early: dict[int, float] = {}
         self._failures = 0
         self._failing_since: float | None = None
@@ -225,19 +226,19 @@ class Relay:
             await self._publish(
                 message
                 for row in rows
-                for message in (_to_payment(row), _to_creator(row, row["creator_offset"]))
+                for message in (_to_subject(row), _to_creator(row, row["creator_offset"]))
                 if message is not None
             )
             await connection.execute(_PUBLISHED, rows[-1]["position"])
 
     async def _take(self, connection: Connection) -> int:
-        """Hand new rows to their payments and settled ones to their creators; return how many there were."""
+        """Hand new rows to their own channels and settled ones to their creators; return how many there were."""
         early = list(self._early) if len(self._early) < _EARLY_ROWS else None
         rows = await connection.fetch(_WAITING, early, _BATCH_ROWS)
         self._heard_at = time.monotonic()
         if rows:
             new = [row for row in rows if row["id"] not in self._early]
-            await self._publish(map(_to_payment, new))
+            await self._publish(map(_to_subject, new))
             self._early.update(dict.fromkeys((row["id"] for row in new), time.monotonic()))
             if settled := [row for row in rows if row["settled"]]:
                 await self._settle(connection, settled)
@@ -314,20 +315,23 @@ class Relay:
 
 
 def _event(row: asyncpg.Record, creator_offset: int | None) -> StatusEvent:
+    # asyncpg's own kind of UUID is one that not everything takes for one.
+    creator_id = row["creator_id"]
     return StatusEvent(
-        payment_id=UUID(int=row["payment_id"].int),
+        subject=UUID(int=(row["payment_id"] or row["order_id"]).int),
         sequence=row["sequence"],
         status=row["status"],
         reason=row["reason"],
         at=row["at"],
-        creator_id=UUID(int=row["creator_id"].int),
+        creator_id=None if creator_id is None else UUID(int=creator_id.int),
         creator_offset=creator_offset,
     )
 
 
-def _to_payment(row: asyncpg.Record) -> Message:
+def _to_subject(row: asyncpg.Record) -> Message:
     event = _event(row, None)
-    return Message(payment_channel(event.payment_id), event.sequence, event)
+    channel = order_channel if row["payment_id"] is None else payment_channel
+    return Message(channel(event.subject), event.sequence, event)
 
 
 def _to_creator(row: asyncpg.Record, creator_offset: int | None) -> Message | None:
@@ -335,4 +339,4 @@ def _to_creator(row: asyncpg.Record, creator_offset: int | None) -> Message | No
     if creator_offset is None:
         return None
     event = _event(row, creator_offset)
-    return Message(creator_channel(event.creator_id), creator_offset, event)
+    return Message(creator_channel(UUID(int=row["creator_id"].int)), creator_offset, event)

@@ -30,6 +30,12 @@ INSERT_REQUEST: Final = """
 READ_REQUEST: Final = """
     select body_hash, outcome from requests where principal = $1 and operation = $2 and key = $3
 """
+_INSERT_OUTCOME: Final = """
+    insert into requests (principal, operation, key, body_hash, outcome, created_at)
+    values ($1, $2, $3, $4, $6::jsonb, $5)
+    on conflict (principal, operation, key) do nothing
+    returning id
+"""
 _STORE_OUTCOME: Final = "update requests set outcome = $2::jsonb where id = $1"
 
 
@@ -121,6 +127,70 @@ async def once(
     if refusal is not None:
         raise refusal
     return Outcome(ids, replayed=False)
+
+
+async def once_named(
+    engine: Engine,
+    request: Request,
+    ids: Mapping[str, UUID],
+    act: Callable[[Transaction], Awaitable[Mapping[str, UUID]]],
+) -> Outcome:
+    """As :func:`once`, for what knows beforehand which ids it will make: three statements less.
+
+    ``act`` returns those ids, or others that were there already. A refusal undoes everything, and is stored
+    afterwards; if somebody else came in between under the same key, their outcome is the answer.
+    Errors: those of ``act``, IDEMPOTENCY_KEY_REUSED.
+    """
+    try:
+        return await _once_named(engine, request, ids, act)
+    except _UndoneError as undone:
+        refusal = undone.refusal
+    async with engine.database.writer.acquire() as connection:
+        stored = await _insert(request, connection, outcome_of_refusal(refusal))
+        if stored is None:
+            return await request.stored(connection)
+    raise refusal
+
+
+async def _once_named(
+    engine: Engine,
+    request: Request,
+    ids: Mapping[str, UUID],
+    act: Callable[[Transaction], Awaitable[Mapping[str, UUID]]],
+) -> Outcome:
+    async with engine.database.transaction() as transaction:
+        connection = transaction.connection
+        request_id = await _insert(request, connection, outcome_of_ids(ids))
+        if request_id is None:
+            return await request.stored(connection)
+        try:
+            found = await act(transaction)
+        except Refused as refused:
+            raise refused if refused.transient else _UndoneError(refused) from None
+        if found != ids:
+            await connection.execute(_STORE_OUTCOME, request_id, outcome_of_ids(found))
+    return Outcome(found, replayed=False)
+
+
+async def _insert(request: Request, connection: Connection, outcome: str) -> Any:
+    """Take a request's key with its outcome; None if somebody has it."""
+    return await connection.fetchval(
+        _INSERT_OUTCOME,
+        request.principal,
+        request.operation,
+        request.key,
+        request.body_hash,
+        now(),
+        outcome,
+    )
+
+
+class _UndoneError(Exception):
+    """Takes a refusal out of the transaction that it undoes."""
+
+    def __init__(self, refusal: Refused) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
 
 
 def outcome_of_ids(ids: Mapping[str, UUID]) -> str:

@@ -1,15 +1,17 @@
 """Refunds and disputes as rows: what is read of them, and what is written when they change."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 from core.disputes import OPEN_DISPUTES
+from core.ids import uuid7
 from core.refunds import RefundReason, RefundStatus
 from ledger import AccountKind
 from ledger.chart import Split
 from services.calls import patience
-from services.fold import DisputeEntry, DisputeKnown, RefundEntry, RefundKnown, Taken
+from services.fold import DisputeEntry, DisputeKnown, RefundEntry, RefundKnown, Taken, TakenPart
 
 WRITE_REFUNDS: Final = """
     insert into refunds as r (id, payment_id, creator_id, currency, amount, reason, provider, provider_reference,
@@ -52,31 +54,85 @@ WRITE_DISPUTES: Final = """
         written_off = excluded.written_off, calling_until = excluded.calling_until, taken_at = excluded.taken_at,
         returned_at = excluded.returned_at, closed_at = excluded.closed_at, updated_at = excluded.updated_at
 """
+# What is not taken of a share any more stays as a row of nothing: no row is ever deleted.
+WRITE_TAKEN: Final = """
+    insert into return_shares as s (id, return_id, share_id, net, fee, tax, from_reserve)
+    select * from jsonb_to_recordset($1::jsonb) as t (id uuid, return_id uuid, share_id uuid, net numeric,
+        fee numeric, tax numeric, from_reserve numeric)
+    on conflict (return_id, share_id) do update set net = excluded.net, fee = excluded.fee, tax = excluded.tax,
+        from_reserve = excluded.from_reserve
+"""
 # A refund under way is looked up when its provider says nothing more of it.
 _LOOK_UP_AFTER: Final = timedelta(hours=1)
 
 
-def refund_entry(row: Any) -> RefundEntry:
-    return RefundEntry(row["id"], RefundKnown.of(row), taken_of(row), row["accepted_at"], row["returned_at"])
+def refund_entry(row: Any, shares: Sequence[Any] = ()) -> RefundEntry:
+    return RefundEntry(
+        row["id"], RefundKnown.of(row), taken_of(row, shares), row["accepted_at"], row["returned_at"]
+    )
 
 
-def dispute_entry(row: Any) -> DisputeEntry:
+def dispute_entry(row: Any, shares: Sequence[Any] = ()) -> DisputeEntry:
     return DisputeEntry(
         row["id"],
         DisputeKnown.of(row),
-        taken_of(row),
+        taken_of(row, shares),
         row["taken_at"],
         row["returned_at"],
         int(row["written_off"]),
     )
 
 
-def taken_of(row: Any) -> Taken | None:
-    """Return what a refund or a dispute set aside, as its row has it."""
+def taken_of(row: Any, shares: Sequence[Any] = ()) -> Taken | None:
+    """Return what a refund or a dispute set aside, as its row has it.
+
+    ``shares`` is what it took of each share, in the order of the shares' ids, where the payment is for several
+    creators.
+    """
     if row["net"] is None:
         return None
-    split = Split(int(row["net"]), int(row["fee"]), int(row["tax"]))
-    return Taken(split, AccountKind(row["taken_from"]), int(row["from_reserve"]))
+    if row["creator_id"] is not None:
+        parts = [_part(row["payment_id"], row)]
+    else:
+        parts = [_part(each["share_id"], each) for each in shares]
+        parts = [part for part in parts if part.split.gross]
+    return Taken(tuple(parts), AccountKind(row["taken_from"]))
+
+
+def _part(part: UUID, row: Any) -> TakenPart:
+    return TakenPart(part, Split(int(row["net"]), int(row["fee"]), int(row["tax"])), int(row["from_reserve"]))
+
+
+def changed_taken(
+    before: Sequence[RefundEntry | DisputeEntry], after: Sequence[RefundEntry | DisputeEntry]
+) -> list[dict[str, Any]]:
+    """Return what refunds or disputes set aside of shares, as rows, where that is something else than before."""
+    rows = []
+    for number, entry in enumerate(after):
+        old = before[number].taken if number < len(before) else None
+        if entry.taken != old:
+            rows.extend(taken_rows(entry.id, old, entry.taken))
+    return rows
+
+
+def taken_rows(by: UUID, old: Taken | None, new: Taken | None) -> list[dict[str, Any]]:
+    """Return the rows of what a refund or a dispute sets aside of shares, and no longer sets aside."""
+    parts: Mapping[UUID, TakenPart] = {
+        **{part.id: TakenPart(part.id, Split(0, 0, 0)) for part in (old.parts if old else ())},
+        **{part.id: part for part in (new.parts if new else ())},
+    }
+    return [
+        {
+            "id": uuid7(),
+            "return_id": by,
+            "share_id": part.id,
+            "net": part.split.net,
+            "fee": part.split.fee,
+            "tax": part.split.tax,
+            "from_reserve": part.from_reserve,
+        }
+        for part in parts.values()
+    ]
 
 
 def changed_refunds(
@@ -135,12 +191,12 @@ def _refund_look_up(entry: RefundEntry, old: Any, at: datetime) -> datetime | No
 
 
 def changed_disputes(
-    row: Any, stored: Sequence[Any], after: Sequence[DisputeEntry], at: datetime
+    row: Any, stored: Sequence[Any], before: Sequence[DisputeEntry], after: Sequence[DisputeEntry], at: datetime
 ) -> tuple[dict[str, Any], ...]:
     changed = []
     for number, entry in enumerate(after):
         old = stored[number] if number < len(stored) else None
-        if old is not None and entry == dispute_entry(old):
+        if old is not None and entry == before[number]:
             continue
         known = entry.known
         closed = None if known.status in OPEN_DISPUTES else known.at

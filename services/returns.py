@@ -1,11 +1,11 @@
 """Returns: refunds and disputes, read, folded and written together with the payment they take from.
 
-Whoever calls holds the payment's row lock, which guards its refunds and disputes as well.
+Whoever calls holds the payment's row lock, which guards its refunds and disputes as well, and its shares.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -15,12 +15,16 @@ import orjson
 from core.disputes import DisputeStatus
 from core.refunds import RefundReason
 from ledger import Draft
-from ledger.chart import Split
 from models.database import Connection
+from services import payment_shares
 from services.fold import (
+    DisputeEntry,
     Known,
+    Of,
+    Part,
     Position,
     Premature,
+    RefundEntry,
     ReturnFact,
     Returns,
     follow,
@@ -28,19 +32,35 @@ from services.fold import (
     standing,
     take,
 )
-from services.payments import captured_split
 from services.return_rows import (
     WRITE_DISPUTES,
     WRITE_REFUNDS,
+    WRITE_TAKEN,
     changed_disputes,
     changed_refunds,
+    changed_taken,
     dispute_entry,
     refund_entry,
     taken_columns,
+    taken_rows,
 )
+
+__all__ = [
+    "Held",
+    "Of",
+    "ReturnsChange",
+    "add_days",
+    "fold_all",
+    "left_of",
+    "load",
+    "open_refund",
+    "position_of",
+    "write",
+]
 
 _READ_REFUNDS: Final = "select * from refunds where payment_id = any($1::uuid[]) order by id"
 _READ_DISPUTES: Final = "select * from disputes where payment_id = any($1::uuid[]) order by id"
+_READ_TAKEN: Final = "select * from return_shares where return_id = any($1::uuid[]) order by return_id, share_id"
 _WRITE_PAYMENTS: Final = """
     update payments p set returns = t.returns, refunded = t.refunded, refund_pending = t.refund_pending,
         returned_net = t.net, returned_fee = t.fee, returned_tax = t.tax, reserve = t.reserve, dispute = t.dispute,
@@ -79,16 +99,22 @@ _SET_ASIDE: Final = """
 
 @dataclass(slots=True)
 class Held:
-    """The refunds and disputes of a locked payment: their rows, and what is known of them."""
+    """The refunds and disputes of a locked payment: their rows.
 
-    refund_rows: list[Any]
-    dispute_rows: list[Any]
+    ``taken_rows`` is what each took of which share, where the payment is for several creators.
+    """
+
+    refund_rows: list[Any] = field(default_factory=list)
+    dispute_rows: list[Any] = field(default_factory=list)
+    taken_rows: defaultdict[UUID, list[Any]] = field(default_factory=lambda: defaultdict(list))
 
 
 @dataclass(frozen=True, slots=True)
 class ReturnsChange:
-    """What becomes of a payment's refunds and disputes. ``gave_back`` are those that gave money back.
+    """What becomes of a payment's refunds and disputes.
 
+    ``gave_back`` are those that gave money back, each time with the part of the payment that got it, and ``taken``
+    what is set aside of shares, as rows.
     ``undecided_since`` is when last something was told of a dispute that is open, or that was won and whose money
     has not come back.
     """
@@ -100,47 +126,62 @@ class ReturnsChange:
     dispute: str | None
     undecided_since: datetime | None
     drafts: tuple[Draft, ...]
-    gave_back: tuple[UUID, ...]
+    gave_back: tuple[tuple[UUID, Part], ...]
     refunds: tuple[dict[str, Any], ...]
     disputes: tuple[dict[str, Any], ...]
+    taken: tuple[dict[str, Any], ...] = ()
 
 
 async def load(payment_ids: Sequence[UUID], *, on: Connection) -> dict[UUID, Held]:
     """Read the refunds and disputes of payments that are locked."""
-    held = {payment_id: Held([], []) for payment_id in payment_ids}
+    held = {payment_id: Held() for payment_id in payment_ids}
+    of_shares: dict[UUID, Held] = {}
     for row in await on.fetch(_READ_REFUNDS, payment_ids):
         held[row["payment_id"]].refund_rows.append(row)
+        if row["creator_id"] is None:
+            of_shares[row["id"]] = held[row["payment_id"]]
     for row in await on.fetch(_READ_DISPUTES, payment_ids):
         held[row["payment_id"]].dispute_rows.append(row)
+        if row["creator_id"] is None:
+            of_shares[row["id"]] = held[row["payment_id"]]
+    if of_shares:
+        for row in await on.fetch(_READ_TAKEN, list(of_shares)):
+            of_shares[row["return_id"]].taken_rows[row["return_id"]].append(row)
     return held
 
 
-def position_of(row: Any, captured: int) -> Position:
-    """Return a payment's money as its row has it, with so much captured."""
+def position_of(row: Any, captured: int, shares: Sequence[Any] = ()) -> Position:
+    """Return a payment's money as its row, or its ``shares``', have it, with so much captured."""
     return Position(
         payment=row["id"],
-        creator_id=row["creator_id"],
         provider=row["provider"],
         asset=row["currency"],
-        captured=captured_split(row, captured) if captured else None,
-        returned=Split(int(row["returned_net"]), int(row["returned_fee"]), int(row["returned_tax"])),
+        parts=payment_shares.parts_of(row, captured, shares),
         matured=row["matured_at"] is not None,
-        reserve=int(row["reserve"]),
         reserve_released=row["reserve_released_at"] is not None,
     )
 
 
-def fold_all(row: Any, known: Known, held: Held, facts: Sequence[ReturnFact], at: datetime) -> ReturnsChange:
+def left_of(row: Any) -> int:
+    """Return what refunds and disputes have not set aside of a captured payment, in minor units."""
+    return int(row["captured"] - row["returned_net"] - row["returned_fee"] - row["returned_tax"])
+
+
+def fold_all(
+    row: Any, known: Known, held: Held, facts: Sequence[ReturnFact], at: datetime, shares: Sequence[Any] = ()
+) -> ReturnsChange:
     """Return what becomes of a payment's refunds and disputes once facts are taken in.
 
-    ``known`` is the payment itself with its own facts folded. Raises ``Contradiction``.
+    ``known`` is the payment itself with its own facts folded, ``shares`` are its creators' where there are
+    several. Raises ``Contradiction``.
     """
-    before = [refund_entry(stored) for stored in held.refund_rows]
+    before = [refund_entry(stored, held.taken_rows[stored["id"]]) for stored in held.refund_rows]
+    disputes_before = [dispute_entry(stored, held.taken_rows[stored["id"]]) for stored in held.dispute_rows]
     refunds = list(before)
-    disputes = [dispute_entry(stored) for stored in held.dispute_rows]
+    disputes = list(disputes_before)
     take(refunds, disputes, facts)
     captured = known.captured if known.own_status.value == "SUCCEEDED" else 0
-    position = position_of(row, captured)
+    position = position_of(row, captured, shares)
     returns, effects = follow(before, Returns(position, tuple(refunds), tuple(disputes)), at)
     refunded, pending, dispute = standing(returns.refunds, returns.disputes)
     if captured and refunded + pending > captured:
@@ -156,7 +197,13 @@ def fold_all(row: Any, known: Known, held: Held, facts: Sequence[ReturnFact], at
         drafts=tuple(effects.drafts),
         gave_back=tuple(effects.gave_back),
         refunds=changed_refunds(row, held.refund_rows, before, returns.refunds, at),
-        disputes=changed_disputes(row, held.dispute_rows, returns.disputes, at),
+        disputes=changed_disputes(row, held.dispute_rows, disputes_before, returns.disputes, at),
+        taken=(
+            *changed_taken(before, returns.refunds),
+            *changed_taken(disputes_before, returns.disputes),
+        )
+        if shares
+        else (),
     )
 
 
@@ -197,18 +244,33 @@ async def write(changes: Sequence[ReturnsChange], *, on: Connection, at: datetim
             column.append(value)
     if changes:
         await on.execute(_WRITE_PAYMENTS, *columns, at)
+    shared = [part for change in changes if _is_shared(change.row) for part in change.returns.position.parts]
+    await payment_shares.write(shared, on=on)
+    taken = [row for change in changes for row in change.taken]
+    if taken:
+        await on.execute(WRITE_TAKEN, orjson.dumps(taken, default=str).decode())
+
+
+def _is_shared(row: Any) -> bool:
+    return row["creator_id"] is None
 
 
 async def add_days(changes: Sequence[ReturnsChange], *, on: Connection) -> None:
     """Add what left earnings to the days it left on, and take off again what came back."""
     totals: defaultdict[tuple[UUID, str, date, str], int] = defaultdict(int)
     for change in changes:
+        returns = change.returns
+        creators = {part.id: part.creator_id for part in returns.position.parts}
+        entries: tuple[RefundEntry | DisputeEntry, ...] = (*returns.refunds, *returns.disputes)
+        taken = {entry.id: entry.taken for entry in entries}
         for written in (*change.refunds, *change.disputes):
             moment = written["accepted_at"] if "accepted_at" in written else written["taken_at"]
             moves = written["left_now"] - written["came_back_now"]
             if moment is not None and moves:
                 row, day = change.row, moment.astimezone(UTC).date()
-                totals[row["creator_id"], row["currency"], day, row["kind"]] += moves * int(written["net"])
+                divided = taken[written["id"]]
+                for part in divided.parts if divided is not None else ():
+                    totals[creators[part.id], row["currency"], day, row["kind"]] += moves * part.split.net
     columns = list(zip(*((*key, total) for key, total in totals.items() if total), strict=True))
     if columns:
         await on.execute(_ADD_RETURNED, *columns)
@@ -219,6 +281,7 @@ async def open_refund(
     refund_id: UUID,
     amount: int,
     *,
+    of: Sequence[Of] | None = None,
     reason: RefundReason,
     requested_by: UUID | None,
     calling_until: datetime,
@@ -228,9 +291,11 @@ async def open_refund(
     """Write a refund that is about to be asked for, and set aside what it takes of its locked payment.
 
     ``row`` is the payment's, captured, with at least ``amount`` minor units left: the caller has checked that.
-    The refund is CREATED; ``calling_until`` is how long its caller may take.
+    ``of`` says whose parts it comes out of; without it, it comes out of everything in proportion. The refund is
+    CREATED; ``calling_until`` is how long its caller may take.
     """
-    position, taken = set_aside(position_of(row, int(row["captured"])), amount)
+    shares = (await payment_shares.load([row], on=on)).get(row["id"], ())
+    position, taken = set_aside(position_of(row, int(row["captured"]), shares), amount, of)
     columns = taken_columns(taken)
     await on.execute(
         _OPEN_REFUND,
@@ -260,3 +325,6 @@ async def open_refund(
         position.reserve,
         at,
     )
+    if shares:
+        await payment_shares.write(position.parts, on=on)
+        await on.execute(WRITE_TAKEN, orjson.dumps(taken_rows(refund_id, None, taken), default=str).decode())

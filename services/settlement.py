@@ -32,7 +32,16 @@ from providers.payments.base import (
     RefundFact,
     TransferFact,
 )
-from services import earnings, payments, payout_accounts, payouts, provider_lines, purchases, returns
+from services import (
+    earnings,
+    order_settlement,
+    payment_shares,
+    payments,
+    payout_accounts,
+    payouts,
+    provider_lines,
+    returns,
+)
 from services.engine import Engine
 from services.fold import (
     Contradiction,
@@ -135,7 +144,7 @@ async def abandon(engine: Engine, payment_id: UUID) -> None:
         known = replace(Known.of(rows[0]), state=ProviderState.CANCELED, at=at, reconciling=False)
         change = Change(rows[0], known)
         await payments.write_changes([change], on=connection, at=at)
-        await _follow(connection, [change], [], at)
+        await _move_orders(connection, [change], [], at)
     engine.relay_wake()
 
 
@@ -216,6 +225,7 @@ async def _settle_payments(
         return Settled((), frozenset(), {})
     connection = transaction.connection
     rows = await connection.fetch(LOCK_PAYMENTS, list(told))
+    shares = await payment_shares.load(rows, on=connection)
     with_returns = [row["id"] for row in rows if row["returns"] or any(map(_is_return, told[row["id"]]))]
     foreign = {row["id"]: provider_lines.foreign_codes(row, told[row["id"]]) for row in rows}
     undeclared = await provider_lines.find_undeclared(connection, set().union(*foreign.values()))
@@ -232,7 +242,15 @@ async def _settle_payments(
         try:
             provider_lines.ensure_declared(foreign[row["id"]] & undeclared)
             let_go = [provider_lines.let_go(row, fact) for fact in about if isinstance(fact, BalanceEntry)]
-            change, back = change_of(row, about, held.get(row["id"]), at, answered=still, look_up_at=look_up_at)
+            change, back = change_of(
+                row,
+                about,
+                held.get(row["id"]),
+                at,
+                answered=still,
+                look_up_at=look_up_at,
+                shares=shares.get(row["id"], ()),
+            )
         except Contradiction as contradiction:
             contradictions[row["id"]] = str(contradiction)
             if isinstance(contradiction, Premature):
@@ -252,11 +270,14 @@ async def _settle_payments(
         await payments.write_changes(changes, on=connection, at=at)
     if returned:
         await returns.write(returned, on=connection, at=at)
-    drafts = await _follow(connection, changes, charges, at)
+    of_orders = await _move_orders(connection, changes, returned, at)
+    drafts = (*await _follow(connection, changes, charges, at), *of_orders)
     if returned:
         await returns.add_days(returned, on=connection)
     gave_back = tuple(
-        GaveBack(by, back.row["creator_id"], back.row["currency"]) for back in returned for by in back.gave_back
+        GaveBack(by, part.creator_id, back.row["currency"], None if part.id == back.row["id"] else part.id)
+        for back in returned
+        for by, part in back.gave_back
     )
     first = [(row, provider_lines.charge(row, fact)) for row, fact in charges if row["available_on"] is None]
     provider_lines.raise_alarm([*first, *((back.row, draft) for back in returned for draft in back.drafts)])
@@ -274,6 +295,27 @@ def _is_return(fact: Any) -> bool:
     return isinstance(fact, (RefundFact, DisputeFact, Decided, Unanswered))
 
 
+async def _move_orders(
+    connection: Connection, changes: Sequence[Change], returned: Sequence[ReturnsChange], at: datetime
+) -> list[chart.Draft]:
+    """Let the orders of payments follow what became of those; return what is to be posted for that.
+
+    Orders and stock are locked before creators' days. What is paid and given back at once is paid first.
+    """
+    drafts: list[chart.Draft] = []
+    of_orders = [change for change in changes if change.row["kind"] == PaymentKind.PURCHASE]
+    canceled = [change.row["id"] for change in of_orders if change.canceled]
+    if canceled:
+        await order_settlement.canceled(canceled, on=connection, at=at)
+    paid = [change.row for change in of_orders if change.succeeded]
+    if paid:
+        drafts = await order_settlement.paid(paid, on=connection, at=at)
+    given_back = [back for back in returned if back.row["kind"] == PaymentKind.PURCHASE]
+    if given_back:
+        await order_settlement.returned(given_back, on=connection, at=at)
+    return drafts
+
+
 async def _follow(
     connection: Connection,
     changes: Sequence[Change],
@@ -281,26 +323,22 @@ async def _follow(
     at: datetime,
 ) -> tuple[chart.Draft, ...]:
     """Do what follows from payments that have ended; return what is to be posted for them and for charges."""
-    canceled = [
-        change.row["id"] for change in changes if change.canceled and change.row["kind"] == PaymentKind.PURCHASE
-    ]
-    if canceled:
-        await purchases.release_stock(canceled, on=connection)
     succeeded = [change for change in changes if change.succeeded]
     if succeeded:
         await earnings.add_days(succeeded, on=connection)
     drafts = [
-        chart.capture(
+        chart.capture_order(
             payment=change.row["id"],
-            creator_id=change.row["creator_id"],
             provider=change.row["provider"],
             asset=change.row["currency"],
-            net=split.net,
-            fee=split.fee,
-            tax=split.tax,
+            shares=[
+                chart.Share(part.creator_id, part.captured, part.id)
+                for part in change.parts
+                if part.captured is not None
+            ],
             effective_at=change.succeeded_at or at,
         )
-        for change, split in ((change, change.captured_split) for change in succeeded)
+        for change in succeeded
     ]
     drafts.extend(starmap(provider_lines.charge, charges))
     return tuple(drafts)

@@ -3,7 +3,7 @@
 A dispute that is lost moves nothing: the money left when it was withdrawn, and from then on nobody expects it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -111,23 +111,25 @@ def dispute_won(
 def dispute_written_off(
     *,
     dispute: UUID,
-    creator_id: UUID,
     asset: str,
-    amount: int,
+    debts: Mapping[UUID, int],
     effective_at: datetime | None = None,
 ) -> Draft:
-    """Return the group of a debt that the platform bears itself, because the creator will not pay it.
+    """Return the group of debts that the platform bears itself, because the creators will not pay them.
 
-    ``amount`` is what the creator still owes for the dispute, in the asset's smallest unit.
+    ``debts`` are what each creator still owes for the dispute, in the asset's smallest unit; usually there is one.
     """
     return Draft.of(
         _written_off(dispute),
-        Line(
-            platform(AccountKind.CHARGEBACKS, asset),
-            creator(AccountKind.OWED, asset, creator_id),
-            amount,
-            "dispute.written_off",
-            dispute,
+        *(
+            Line(
+                platform(AccountKind.CHARGEBACKS, asset),
+                creator(AccountKind.OWED, asset, creator_id),
+                amount,
+                "dispute.written_off",
+                dispute,
+            )
+            for creator_id, amount in debts.items()
         ),
         effective_at=effective_at,
     )

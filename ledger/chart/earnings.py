@@ -69,18 +69,20 @@ def overpaid_debt(
     creator_id: UUID,
     asset: str,
     amount: int,
+    share: UUID | None = None,
     effective_at: datetime | None = None,
 ) -> Draft:
     """Return the group of a debt that is none any more, after it had been recovered.
 
     When a refund fails or a dispute is won, what the creator's debt had paid goes back to it. If earnings have
     paid the debt by then, that stands above zero and is the creator's: ``amount`` of it, in the asset's
-    smallest unit, becomes available. ``returned_by`` is that refund or dispute.
+    smallest unit, becomes available. ``returned_by`` is that refund or dispute; ``share`` is the creator's share
+    where it gave back to several of them, each of whom has a group then.
     """
     owed = creator(AccountKind.OWED, asset, creator_id)
     available = creator(AccountKind.AVAILABLE, asset, creator_id)
     return Draft.of(
-        f"overpaid_debt:{returned_by}",
+        f"overpaid_debt:{returned_by}" if share is None else f"overpaid_debt:{returned_by}:{share}",
         Line(owed, available, amount, "overpaid_debt", returned_by),
         effective_at=effective_at,
     )

@@ -14,12 +14,23 @@ alter table public.products
 create index products_by_search on public.products using gin (search) where state = 'active';
 create index products_by_tag on public.products using gin (tags) where state = 'active';
 
+-- Small letters of every script, whatever the locale of the database; without ICU only those of its locale.
+do $do$ begin
+    if exists (select from pg_catalog.pg_collation where collname = 'und-x-icu') then
+        create function public.folded(given text) returns text immutable language sql
+            as $$ select pg_catalog.lower(given collate "und-x-icu") $$;
+    else
+        create function public.folded(given text) returns text immutable language sql
+            as $$ select pg_catalog.lower(given) $$;
+    end if;
+end $do$;
+
 -- The words of a title weigh most. Without stemming: what is sold here has no one language.
 create function public.product_search() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-    new.search := setweight(to_tsvector('simple', new.title), 'A')
-        || setweight(to_tsvector('simple', array_to_string(new.tags, ' ')), 'B')
-        || setweight(to_tsvector('simple', left(coalesce(new.description, ''), 10000)), 'C');
+    new.search := setweight(to_tsvector('simple', public.folded(new.title)), 'A')
+        || setweight(to_tsvector('simple', public.folded(array_to_string(new.tags, ' '))), 'B')
+        || setweight(to_tsvector('simple', public.folded(left(coalesce(new.description, ''), 10000))), 'C');
     return new;
 end $$;
 create trigger products_are_searchable before insert or update of title, tags, description on public.products
@@ -70,6 +81,9 @@ alter table public.stock_levels
     add constraint low_at_not_negative check (low_at >= 0),
     set (fillfactor = 60);
 create index levels_of_location on public.stock_levels (location_id);
+create index low_levels on public.stock_levels (low_since) where low_since is not null;
+create index low_levels_to_tell on public.stock_levels (variant_id, location_id)
+    where low_since is not null and low_told_at is null;
 alter table public.stock_reservations
     add constraint reservation_quantity_is_positive check (quantity > 0),
     add constraint reservation_state_is_known check (state in ('HELD', 'TAKEN', 'RELEASED')),
@@ -170,7 +184,8 @@ alter table public.orders
         subtotal >= 0 and discount >= 0 and shipping >= 0 and tax between 0 and total and total <> 'NaN'
         and subtotal <> 'NaN' and shipping <> 'NaN' and (payment_id is null) = (total = 0)),
     add constraint order_currency_is_declared foreign key (currency) references ledger.asset (code);
-create unique index one_live_order_per_cart on public.orders (cart_id) where status <> 'CANCELED';
+-- Of two orders that are paid the first was cancelled, and its money came after all: that cannot be refused.
+create unique index one_live_order_per_cart on public.orders (cart_id) where status = 'PENDING';
 create index orders_of_buyer on public.orders (buyer_id, id) where buyer_id is not null;
 create index orders_of_cart on public.orders (cart_id) where cart_id is not null;
 
@@ -242,7 +257,8 @@ create index refund_items_of_order on public.order_refund_items (order_id);
 
 alter table public.access_grants
     add constraint one_grant_per_line unique (line_id),
-    add constraint grant_state_is_known check (state in ('ACTIVE', 'REVOKED'));
+    add constraint grant_state_is_known check (state in ('ACTIVE', 'REVOKED')),
+    add constraint grant_limit_is_positive check (download_limit > 0);
 alter table public.downloads
     add constraint one_count_per_grant_and_file unique (grant_id, file_id),
     add constraint downloads_within_limit check (used >= 0 and ("limit" is null or used <= "limit"));

@@ -1,7 +1,7 @@
 """The built-in calculator: rates from a table, by country, region, category and moment."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -28,14 +28,15 @@ class _Row:
 class TaxTable:
     """Rates from the table ``tax_rates``, read again a minute after it was last read."""
 
-    def __init__(self, database: Reads) -> None:
+    def __init__(self, database: Reads, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
+        self._clock = clock
         self._rates: dict[tuple[str, str, str], list[_Row]] = {}
         self._read_at = float("-inf")
 
     async def rates(self, question: TaxQuestion) -> Mapping[tuple[UUID, str], Rate]:
         """Return the rates in force: a region's before its country's, a category's before the standard one."""
-        if time.monotonic() - self._read_at > _KEPT_SECONDS:
+        if self._clock() - self._read_at > _KEPT_SECONDS:
             await self._read()
         return {(creator_id, category): self._rate(question, category) for creator_id, category in question.wanted}
 
@@ -62,4 +63,4 @@ class TaxTable:
                 _Row(row["valid_from"], rate)
             )
         self._rates = rates
-        self._read_at = time.monotonic()
+        self._read_at = self._clock()

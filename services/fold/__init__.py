@@ -5,12 +5,13 @@ Pure: no clock, no database. A payment with its refunds and disputes is one thin
 
 from services.fold.contradictions import Contradiction, Premature
 from services.fold.disputes import DisputeKnown, fold_dispute
-from services.fold.entries import DisputeEntry, RefundEntry, Taken, standing, take
+from services.fold.entries import DisputeEntry, RefundEntry, Taken, TakenPart, standing, take
 from services.fold.let_go import is_let_go, let_go
 from services.fold.own_money import OWN_MONEY, moves_nothing, own_money
 from services.fold.payments import Known, fold
+from services.fold.position import Of, Part, Position, captured_splits, set_aside
 from services.fold.refunds import RefundKnown, fold_refund
-from services.fold.returns import Effects, Position, Returns, follow, set_aside
+from services.fold.returns import Effects, Returns, follow
 from services.fold.told import Decided, ReturnFact, Told, Unanswered
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "DisputeKnown",
     "Effects",
     "Known",
+    "Of",
+    "Part",
     "Position",
     "Premature",
     "RefundEntry",
@@ -28,8 +31,10 @@ __all__ = [
     "ReturnFact",
     "Returns",
     "Taken",
+    "TakenPart",
     "Told",
     "Unanswered",
+    "captured_splits",
     "fold",
     "fold_dispute",
     "fold_refund",

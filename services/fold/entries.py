@@ -15,15 +15,38 @@ from services.fold.told import Decided, ReturnFact, Unanswered
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """How what leaves a payment divides, and where its net is taken from. Minor units.
+class TakenPart:
+    """What leaves one creator's part of a payment, by the part's id. Minor units.
 
     ``from_reserve`` of the net come out of what is kept in reserve of this earning.
     """
 
+    id: UUID
     split: Split
-    taken_from: AccountKind
     from_reserve: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """How what leaves a payment divides over its parts, and where their net is taken from."""
+
+    parts: tuple[TakenPart, ...]
+    taken_from: AccountKind
+
+    @property
+    def split(self) -> Split:
+        """How all of it divides."""
+        splits = [part.split for part in self.parts]
+        return Split(
+            sum(split.net for split in splits),
+            sum(split.fee for split in splits),
+            sum(split.tax for split in splits),
+        )
+
+    @property
+    def from_reserve(self) -> int:
+        """How much of all of its net comes out of reserves, in minor units."""
+        return sum(part.from_reserve for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)

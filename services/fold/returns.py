@@ -10,44 +10,19 @@ from datetime import datetime
 from uuid import UUID
 
 from ledger import AccountKind, Draft, chart
-from ledger.chart import Return, Split, refund_split
+from ledger.chart import Return
 from providers.payments.base import BalanceMove
 from services.fold.contradictions import Contradiction, Premature
-from services.fold.entries import DisputeEntry, RefundEntry, Taken
-
-_NOTHING = Split(0, 0, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """A captured payment's money as refunds and disputes find it. Minor units.
-
-    ``captured`` is how what was captured divides (None until it is known to be), ``returned`` what refunds and
-    disputes that stand have set aside of it, ``reserve`` what is still kept in reserve of its earning.
-    """
-
-    payment: UUID
-    creator_id: UUID
-    provider: str
-    asset: str
-    captured: Split | None
-    returned: Split = _NOTHING
-    matured: bool = False
-    reserve: int = 0
-    reserve_released: bool = False
-
-    @property
-    def left(self) -> int:
-        """What has not been set aside yet."""
-        return 0 if self.captured is None else self.captured.gross - self.returned.gross
+from services.fold.entries import DisputeEntry, RefundEntry, Taken, TakenPart
+from services.fold.position import Part, Position, minus, set_aside
 
 
 @dataclass(slots=True)
 class Effects:
-    """What follows: groups to post, in order, and the objects that gave money back to a creator."""
+    """What follows: groups to post, in order, and what gave money back, each time with the part that got it."""
 
     drafts: list[Draft] = field(default_factory=list)
-    gave_back: list[UUID] = field(default_factory=list)
+    gave_back: list[tuple[UUID, Part]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +32,6 @@ class Returns:
     position: Position
     refunds: tuple[RefundEntry, ...] = ()
     disputes: tuple[DisputeEntry, ...] = ()
-
-
-def set_aside(position: Position, amount: int) -> tuple[Position, Taken]:
-    """Set aside what goes back of a captured payment; what is left of it is the most that can be."""
-    if position.captured is None:
-        raise ValueError("Nothing can be set aside of a payment that was not captured.")
-    split = refund_split(position.captured, min(amount, position.left), position.returned)
-    place = AccountKind.AVAILABLE if position.matured else AccountKind.PENDING
-    from_reserve = min(split.net, position.reserve)
-    taken = Taken(split, place, from_reserve)
-    return (
-        replace(position, returned=_plus(position.returned, split), reserve=position.reserve - from_reserve),
-        taken,
-    )
 
 
 def follow(before: Sequence[RefundEntry], after: Returns, at: datetime) -> tuple[Returns, Effects]:
@@ -96,7 +57,7 @@ def _follow_refund(
     position: Position, before: RefundEntry | None, entry: RefundEntry, at: datetime, effects: Effects
 ) -> tuple[Position, RefundEntry]:
     known = entry.known
-    if position.captured is not None and known.state is not None:
+    if position.is_captured and known.state is not None:
         if entry.returned_at is not None and entry.accepted_at is None:
             # Ended here before its provider spoke of it: what it had given back is set aside anew.
             entry = replace(entry, taken=None, returned_at=None)
@@ -117,7 +78,7 @@ def _follow_refund(
     if entry.taken is not None and settled and not known.stands and entry.returned_at is None:
         if entry.accepted_at is not None:
             effects.drafts.append(chart.refund_failed(refund=entry.id, effective_at=known.at))
-            effects.gave_back.append(entry.id)
+            effects.gave_back.extend(_receivers(position, entry.id, entry.taken))
         position = _give_back(position, entry.id, entry.taken, at, effects)
         entry = replace(entry, returned_at=at)
     returned_before = before.known.return_transaction if before is not None and paid_before is not None else None
@@ -136,7 +97,7 @@ def _refund(position: Position, entry: RefundEntry, taken: Taken) -> Draft:
         refund=entry.id,
         provider=position.provider,
         asset=position.asset,
-        returns=[Return(position.creator_id, taken.split, taken.taken_from, taken.from_reserve)],
+        returns=_returns(position, taken),
         beyond=entry.known.amount - taken.split.gross,
         effective_at=entry.known.at,
     )
@@ -199,7 +160,7 @@ def _follow_dispute(
     position: Position, entry: DisputeEntry, at: datetime, effects: Effects
 ) -> tuple[Position, DisputeEntry]:
     known = entry.known
-    if position.captured is not None and known.withdrawal is not None and entry.taken is None:
+    if position.is_captured and known.withdrawal is not None and entry.taken is None:
         position, taken = set_aside(position, known.amount)
         entry = replace(entry, taken=taken, taken_at=at)
         effects.drafts.extend(_withdrawn(position, entry, taken, known.withdrawal))
@@ -216,14 +177,14 @@ def _follow_dispute(
         if entry.written_off:
             effects.drafts.append(chart.write_off_undone(dispute=entry.id, effective_at=known.at))
         position = _give_back(position, entry.id, entry.taken, at, effects)
-        effects.gave_back.append(entry.id)
+        effects.gave_back.extend(_receivers(position, entry.id, entry.taken))
         entry = replace(entry, returned_at=at, written_off=0)
     return position, entry
 
 
 def _withdrawn(position: Position, entry: DisputeEntry, taken: Taken, move: BalanceMove) -> tuple[Draft, ...]:
     known = entry.known
-    returns = [Return(position.creator_id, taken.split, taken.taken_from, taken.from_reserve)]
+    returns = _returns(position, taken)
     if known.withdrawal_currency is None:
         whole = chart.dispute_withdrawn(
             dispute=entry.id,
@@ -274,14 +235,44 @@ def _won(
     return (whole,)
 
 
+def _returns(position: Position, taken: Taken) -> list[Return]:
+    creators = {part.id: part.creator_id for part in position.parts}
+    return [Return(creators[part.id], part.split, taken.taken_from, part.from_reserve) for part in taken.parts]
+
+
+def _receivers(position: Position, by: UUID, taken: Taken) -> list[tuple[UUID, Part]]:
+    """Return the parts of a payment to which a refund or a dispute gave back what it had taken."""
+    ids = {part.id for part in taken.parts}
+    return [(by, part) for part in position.parts if part.id in ids]
+
+
 def _give_back(position: Position, by: UUID, taken: Taken, at: datetime, effects: Effects) -> Position:
     """Let a payment have again what was set aside of it, and let that catch up with the rest of its earning."""
-    left_pending = taken.split.net - taken.from_reserve if taken.taken_from is AccountKind.PENDING else 0
+    returned = {part.id: part for part in taken.parts}
+    parts = tuple(
+        _give_back_part(position, part, returned[part.id], taken.taken_from, by, at, effects)
+        if part.id in returned
+        else part
+        for part in position.parts
+    )
+    return replace(position, parts=parts)
+
+
+def _give_back_part(
+    position: Position,
+    part: Part,
+    taken: TakenPart,
+    taken_from: AccountKind,
+    by: UUID,
+    at: datetime,
+    effects: Effects,
+) -> Part:
+    left_pending = taken.split.net - taken.from_reserve if taken_from is AccountKind.PENDING else 0
     if position.matured and left_pending:
         effects.drafts.append(
             chart.earning(
-                payment=position.payment,
-                creator_id=position.creator_id,
+                payment=part.id,
+                creator_id=part.creator_id,
                 asset=position.asset,
                 net=left_pending,
                 reserve=0,
@@ -293,8 +284,8 @@ def _give_back(position: Position, by: UUID, taken: Taken, at: datetime, effects
     if kept and position.reserve_released:
         effects.drafts.append(
             chart.reserve_due(
-                payment=position.payment,
-                creator_id=position.creator_id,
+                payment=part.id,
+                creator_id=part.creator_id,
                 asset=position.asset,
                 amount=kept,
                 returned_by=by,
@@ -302,12 +293,4 @@ def _give_back(position: Position, by: UUID, taken: Taken, at: datetime, effects
             )
         )
         kept = 0
-    return replace(position, returned=_minus(position.returned, taken.split), reserve=position.reserve + kept)
-
-
-def _plus(one: Split, other: Split) -> Split:
-    return Split(one.net + other.net, one.fee + other.fee, one.tax + other.tax)
-
-
-def _minus(one: Split, other: Split) -> Split:
-    return Split(one.net - other.net, one.fee - other.fee, one.tax - other.tax)
+    return replace(part, returned=minus(part.returned, taken.split), reserve=part.reserve + kept)

@@ -10,18 +10,19 @@ from services.reconciliation.codes import DifferenceCode
 from services.reconciliation.differences import About, AboutKind, Difference
 from services.reconciliation.frame import PATIENCE_SECONDS, Frame, Snapshot
 
-# Whatever passes through clearing is about a payment, or a refund or a dispute of one. The total of each payment
-# comes to nothing once the provider has accounted for all of it.
+# Whatever passes through clearing is about a payment, or a share, a refund or a dispute of one. The total of each
+# payment comes to nothing once the provider has accounted for all of it.
 # A conversion names what it converts, so that the total of each payment comes to nothing in suspense as well.
 _OPEN: Final = """
-    select coalesce(f.payment_id, d.payment_id, p.id) as payment_id, a.provider, s.code, sum(e.amount) as minor,
-        max(e.effective_at) as moved_at
+    select coalesce(f.payment_id, d.payment_id, p.id, h.payment_id) as payment_id, a.provider, s.code,
+        sum(e.amount) as minor, max(e.effective_at) as moved_at
     from ledger.entry e
     join ledger.account a on a.id = e.account
     join ledger.asset s on s.id = a.asset_id
     left join refunds f on f.id = e.reference
     left join disputes d on d.id = e.reference
     left join payments p on p.id = e.reference
+    left join payment_shares h on h.id = e.reference
     where a.kind = $3
     group by 1, a.provider, s.code
     having sum(e.amount) <> 0 and max(e.effective_at) between $1 and $2

@@ -28,6 +28,8 @@ class DifferenceCode(StrEnum):
     PAYMENT_STATUS_DIFFERS = "PAYMENT_STATUS_DIFFERS"
     PAYMENT_EVENTS_DIFFER = "PAYMENT_EVENTS_DIFFER"
     PAYMENT_RETURNS_DIFFER = "PAYMENT_RETURNS_DIFFER"
+    SHARES_DIFFER = "SHARES_DIFFER"
+    SHARE_POSTING_DIFFERS = "SHARE_POSTING_DIFFERS"
     PAYMENT_OUTDATED = "PAYMENT_OUTDATED"
     PAYMENT_STUCK = "PAYMENT_STUCK"
     PAYMENT_UNKNOWN = "PAYMENT_UNKNOWN"
@@ -37,6 +39,8 @@ class DifferenceCode(StrEnum):
     ITEM_CREATOR_DIFFERS = "ITEM_CREATOR_DIFFERS"
     STOCK_NOT_RELEASED = "STOCK_NOT_RELEASED"
     STOCK_RELEASED_WRONGLY = "STOCK_RELEASED_WRONGLY"
+    STOCK_SOLD_WRONGLY = "STOCK_SOLD_WRONGLY"
+    STOCK_LEVEL_DIFFERS = "STOCK_LEVEL_DIFFERS"
     EARNINGS_DIFFER = "EARNINGS_DIFFER"
     # Refunds.
     REFUND_POSTING_DIFFERS = "REFUND_POSTING_DIFFERS"
@@ -136,6 +140,14 @@ _MEANINGS: Final[dict[DifferenceCode, Meaning]] = {
         "How much may still be refunded, and what the creator has left of it, is computed from a wrong sum.",
         _CODE_OR_HAND,
     ),
+    DifferenceCode.SHARES_DIFFER: Meaning(
+        "What each creator has of a payment for several, or gave back of it, is not what the payment says.",
+        _CODE_OR_HAND,
+    ),
+    DifferenceCode.SHARE_POSTING_DIFFERS: Meaning(
+        "A creator of a payment for several got, or gave back, another part of it than their share.",
+        _CODE_OR_HAND,
+    ),
     DifferenceCode.PAYMENT_OUTDATED: Meaning("The payment went on at the provider and not here.", _LOOK_UP),
     DifferenceCode.PAYMENT_STUCK: Meaning(
         "The payer waits for longer than such a payment takes, and the provider has no more to say.", _WORKER
@@ -151,6 +163,12 @@ _MEANINGS: Final[dict[DifferenceCode, Meaning]] = {
     DifferenceCode.ITEM_CREATOR_DIFFERS: Meaning("Another creator is paid than the payer chose.", _CODE_OR_HAND),
     DifferenceCode.STOCK_NOT_RELEASED: Meaning("Something that could be sold is kept for nobody.", _CODE_OR_HAND),
     DifferenceCode.STOCK_RELEASED_WRONGLY: Meaning("Something may be sold twice.", _CODE_OR_HAND),
+    DifferenceCode.STOCK_SOLD_WRONGLY: Meaning(
+        "Something that could be sold is gone, and nobody paid for it.", _CODE_OR_HAND
+    ),
+    DifferenceCode.STOCK_LEVEL_DIFFERS: Meaning(
+        "More is sold than there is, or what is there is not sold.", _CODE_OR_HAND
+    ),
     DifferenceCode.EARNINGS_DIFFER: Meaning(
         "The creator is shown earnings that are not the sum of their payments.", _CODE_OR_HAND
     ),

@@ -10,7 +10,19 @@ from core.clock import now
 from models.database import Connection, fetch_one
 from providers.payments.base import Capability, ProviderError
 from services.engine import Engine
-from services.reconciliation import accounts, books, earnings, events, items, payments, payouts, returns, standing
+from services.reconciliation import (
+    accounts,
+    books,
+    earnings,
+    events,
+    items,
+    payments,
+    payouts,
+    returns,
+    shares,
+    standing,
+    stock,
+)
 from services.reconciliation.codes import DifferenceCode
 from services.reconciliation.differences import About, AboutKind, Difference
 from services.reconciliation.frame import BEGINNING, Frame, Limits, Snapshot
@@ -32,7 +44,9 @@ _SETTINGS: Final = """
 _IN_SNAPSHOT: Final = {
     Check.SUSPENSE: accounts.find_unconverted,
     Check.PAYMENTS: payments.find_payments,
+    Check.SHARES: shares.find_shares,
     Check.ITEMS: items.find_items,
+    Check.STOCK: stock.find_stock,
     Check.EARNINGS: earnings.find_earnings,
     Check.REFUNDS: returns.find_refunds,
     Check.DISPUTES: returns.find_disputes,

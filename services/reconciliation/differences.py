@@ -19,6 +19,8 @@ class AboutKind(StrEnum):
     DISPUTE = "dispute"
     PAYOUT = "payout"
     CREATOR = "creator"
+    ORDER = "order"
+    VARIANT = "variant"
     BALANCE_TRANSACTION = "balance_transaction"
     CURRENCY = "currency"
     EVENT = "event"
@@ -34,6 +36,8 @@ _NOUNS = {
     AboutKind.DISPUTE: Noun.DISPUTE,
     AboutKind.PAYOUT: Noun.PAYOUT,
     AboutKind.CREATOR: Noun.CREATOR,
+    AboutKind.ORDER: Noun.ORDER,
+    AboutKind.VARIANT: Noun.VARIANT,
 }
 
 

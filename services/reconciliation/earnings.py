@@ -11,25 +11,33 @@ from services.reconciliation.frame import Snapshot
 # What was captured in part divides by a rule of its own; what was posted of it says how.
 _DAYS: Final = """
     with posted as (
-        select r.key, sum(m.amount) as net
+        select r.key, m.reference, sum(m.amount) as net
         from ledger.request r join ledger.movement m using (group_id)
         where r.tenant = 'platform' and r.outcome = 'posted' and r.key like 'capture:%' and m.kind = 'capture.net'
-        group by r.key
+        group by r.key, m.reference
+    ), taken as (
+        select id, payment_id, creator_id, currency, net, accepted_at as at from refunds
+        where accepted_at is not null and returned_at is null
+        union all
+        select id, payment_id, creator_id, currency, net, taken_at from disputes
+        where taken_at is not null and returned_at is null
     ), earned as (
-        select p.creator_id, p.currency, (p.succeeded_at at time zone 'UTC')::date as day, p.kind as source,
-            case when p.captured = p.gross then p.net else coalesce(posted.net, 0) end as net, 0 as returned,
-            1 as payments
+        select coalesce(p.creator_id, s.creator_id) as creator_id, p.currency,
+            (p.succeeded_at at time zone 'UTC')::date as day, p.kind as source,
+            case when p.captured = p.gross then coalesce(s.net, p.net) else coalesce(posted.net, 0) end as net,
+            0 as returned, 1 as payments
         from payments p
-        left join posted on posted.key = 'capture:' || p.id
+        left join payment_shares s on s.payment_id = p.id and p.creator_id is null
+        left join posted on posted.key = 'capture:' || p.id and posted.reference = coalesce(s.id, p.id)
         where p.provider_state = 'SUCCEEDED' and p.captured > 0 and p.succeeded_at is not null
         union all
-        select r.creator_id, r.currency, (r.accepted_at at time zone 'UTC')::date, p.kind, 0, r.net, 0
-        from refunds r join payments p on p.id = r.payment_id
-        where r.accepted_at is not null and r.returned_at is null
-        union all
-        select d.creator_id, d.currency, (d.taken_at at time zone 'UTC')::date, p.kind, 0, d.net, 0
-        from disputes d join payments p on p.id = d.payment_id
-        where d.taken_at is not null and d.returned_at is null
+        select coalesce(t.creator_id, s.creator_id), t.currency, (t.at at time zone 'UTC')::date, p.kind, 0,
+            coalesce(r.net, t.net), 0
+        from taken t
+        join payments p on p.id = t.payment_id
+        left join return_shares r on r.return_id = t.id and t.creator_id is null
+        left join payment_shares s on s.id = r.share_id
+        where t.creator_id is not null or s.id is not null
     ), expected as (
         select creator_id, currency, day, source, sum(net) as net, sum(returned) as returned,
             sum(payments) as payments

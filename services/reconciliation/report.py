@@ -16,7 +16,9 @@ class Check(StrEnum):
     BALANCE = "balance"
     SUSPENSE = "suspense"
     PAYMENTS = "payments"
+    SHARES = "shares"
     ITEMS = "items"
+    STOCK = "stock"
     EARNINGS = "earnings"
     REFUNDS = "refunds"
     DISPUTES = "disputes"
@@ -34,7 +36,9 @@ COMPARED = {
     Check.BALANCE: "what the provider holds with what the ledger says it holds",
     Check.SUSPENSE: "what was settled in another currency with what was converted",
     Check.PAYMENTS: "each payment with its facts, its events and what was posted for it",
-    Check.ITEMS: "each payment with the tip or purchase it is for, and with the stock kept for it",
+    Check.SHARES: "each share of a payment for several creators with the payment and with what was posted",
+    Check.ITEMS: "each payment with the tip or order it is for",
+    Check.STOCK: "each stock level with its movements and reservations, and those with their orders",
     Check.EARNINGS: "each creator's earnings by day with the payments they come from",
     Check.REFUNDS: "each refund with what was posted for it",
     Check.DISPUTES: "each dispute with what was posted for it",

@@ -19,15 +19,58 @@ from tests.support.world import World, running_world
 
 ERRORS = (
     "errors { __typename code message path nextAction ... on RefundTooLarge { refundable { amount currency } } "
-    "... on DisputeResponseLate { respondBy } }"
+    "... on DisputeResponseLate { respondBy } ... on QuantityTooLarge { available } }"
 )
+_ZONE = "zone { id name countries active methods { id } }"
+_METHOD = (
+    "method { id name daysMinimum daysMaximum active "
+    "rates { price { amount currency } weightGramsFrom weightGramsMaximum subtotalFrom { amount } } }"
+)
+_DISCOUNT = (
+    "discount { id code title kind basisPoints amount { amount currency } minimumSubtotal { amount } productIds "
+    "startsAt endsAt usageLimit perBuyerLimit period perPeriodLimit used active }"
+)
+_LOCATION = "location { id name position active }"
+_LEVEL = "{ variant { id } location { id } onHand reserved available lowAt lowSince }"
 _PAYLOADS = {
     "creatorCreate": "creator { id handle active }",
     "creatorUpdate": "creator { id displayName active }",
     "productCreate": "product { id stock active }",
     "productUpdate": "product { id title stock active }",
     "productArchive": "product { id active }",
+    "variantCreate": "variant { id choices available prices { amount currency } }",
+    "variantUpdate": "variant { id choices sku available prices { amount currency } }",
+    "variantArchive": "variant { id active }",
+    "collectionCreate": "collection { id title slug active }",
+    "collectionUpdate": "collection { id title slug active }",
+    "collectionArchive": "collection { id active }",
+    "collectionProductsSet": "collection { id products(first: 100) { nodes { id } } }",
+    "mediaUpload": "media { id kind state size } uploadUrl",
+    "variantFilesSet": "files { mediaId fileName }",
+    "licenceKeysUpload": "added skipped",
+    "licenceKeyActivate": "licence { valid activations }",
+    "licenceKeyDeactivate": "licence { valid activations }",
+    "licenceKeyRotate": "licence { id key lastFour }",
+    "productPicturesSet": "product { id pictures { url alternativeText width height } }",
+    "stockLocationCreate": _LOCATION,
+    "stockLocationUpdate": _LOCATION,
+    "stockLocationArchive": _LOCATION,
+    "stockSet": f"level {_LEVEL}",
+    "stockAdjust": f"level {_LEVEL}",
+    "stockMove": f"source {_LEVEL} destination {_LEVEL}",
+    "shippingZoneCreate": _ZONE,
+    "shippingZoneUpdate": _ZONE,
+    "shippingZoneArchive": _ZONE,
+    "shippingMethodCreate": _METHOD,
+    "shippingMethodUpdate": _METHOD,
+    "shippingMethodArchive": _METHOD,
+    "discountCreate": _DISCOUNT,
+    "discountUpdate": _DISCOUNT,
+    "discountArchive": _DISCOUNT,
     "tipCreate": "tip { id message } payment { id status } paymentToken",
+    "cartCreate": "cart { id total { amount currency } problems { code } } cartToken",
+    "cartUpdate": "cart { id total { amount currency } problems { code } }",
+    "checkoutComplete": "order { id status } payment { id status } paymentToken",
     "purchaseCreate": "purchase { id } payment { id status } paymentToken",
     "paymentConfirm": "payment { id status statusReason nextAction { type url } }",
     "payoutRequest": "payout { id status }",
@@ -39,6 +82,18 @@ _PAYLOADS = {
     "disputeAnswer": "dispute { id status nextAction evidenceSubmittedAt }",
     "disputeWriteOff": "dispute { id status writtenOff { amount } }",
     "paymentMethodSave": "paymentMethod { id kind brand lastFour expiresMonth expiresYear }",
+    "orderCancel": "order { id status statusReason canCancel }",
+    "fulfilmentCreate": "fulfilment { id carrier trackingNumber trackingUrl automatic lines { quantity line { id } } } "
+    "sale { id status lines { id quantity fulfilled canceled } }",
+    "fulfilmentUpdate": "fulfilment { id carrier trackingNumber trackingUrl }",
+    "saleCancel": "sale { id status refunded { amount } lines { id fulfilled canceled refunded } } "
+    "refund { id status amount { amount } }",
+    "saleRefund": "sale { id status refunded { amount } lines { id fulfilled canceled returned refunded } } "
+    "refund { id status amount { amount } }",
+    "orderReturnRequest": "orderReturns { id status reason lines { quantity line { id } } }",
+    "orderReturnReceive": "orderReturn { id status } refund { id status amount { amount } }",
+    "orderReturnDecline": "orderReturn { id status }",
+    "orderReturnCancel": "orderReturn { id status }",
     "paymentMethodRemove": "paymentMethod { id lastFour }",
 }
 
@@ -56,6 +111,9 @@ class Shop:
     payment: str
     guest_payment: str
     guest_token: str
+    variant: str
+    location: str
+    attic: str
 
     @property
     def owner(self) -> Client:
@@ -101,16 +159,26 @@ async def _furnished(world: World) -> Shop:
     archived = await world.product("fable", creator)
     await do(world.client("fable"), "productArchive", productId=archived)
     guest = await world.tip(world.client(), creator)
+    product = await world.product("fable", creator, stock=1_000)
+    level = await world.engine.database.reader.fetchrow(
+        "select s.* from stock_levels s join product_variants v on v.id = s.variant_id where v.product_id = $1",
+        world.key(Noun.PRODUCT, product),
+    )
+    assert level is not None
+    attic = await do(world.client("fable"), "stockLocationCreate", creatorId=creator, name="The attic")
     return Shop(
         world=world,
         creator=creator,
         inactive=inactive,
-        product=await world.product("fable", creator, stock=1_000),
+        product=product,
         sold_out=await world.product("fable", creator, stock=0),
         archived=archived,
         payment=(await world.tip(world.client("supporter"), creator))["payment"]["id"],
         guest_payment=guest["payment"]["id"],
         guest_token=guest["paymentToken"],
+        variant=ids.encode(Noun.VARIANT, level["variant_id"]),
+        location=ids.encode(Noun.STOCK_LOCATION, level["location_id"]),
+        attic=attic["location"]["id"],
     )
 
 
@@ -188,7 +256,7 @@ async def unchanged(world: World, *, requests: int = 0, users: int = 0) -> Async
 
 
 async def _written(world: World) -> dict[str, Any]:
-    stock = await world.scalar("select coalesce(sum(stock), 0) from products")
+    stock = await world.scalar("select coalesce(sum(on_hand - reserved), 0) from stock_levels")
     settled = await world.scalar("select string_agg(status, ' ' order by id) from payments")
     attempts = await world.scalar("select count(*) from payments where attempt_id is not null")
     return {
@@ -204,7 +272,20 @@ async def _written(world: World) -> dict[str, Any]:
         "sandbox refunds": await world.count("sandbox.refund"),
         "given back": await world.scalar("select sum(refunded + refund_pending + returned_net) from payments"),
         "disputes": await world.scalar("select string_agg(d::text, ' ' order by id) from disputes d"),
+        "files of variants": await world.scalar(
+            "select string_agg(f::text, ' ' order by id) from variant_files f"
+        ),
+        "licence keys": await world.scalar("select string_agg(k::text, ' ' order by id) from licence_keys k"),
+        "activations": await world.scalar(
+            "select string_agg(a::text, ' ' order by id) from licence_activations a"
+        ),
         "methods": await world.scalar("select string_agg(m::text, ' ' order by id) from payment_methods m"),
+        "shipping zones": await world.scalar("select string_agg(z::text, ' ' order by id) from shipping_zones z"),
+        "shipping methods": await world.scalar(
+            "select string_agg(m::text, ' ' order by id) from shipping_methods m"
+        ),
+        "shipping rates": await world.scalar("select string_agg(r::text, ' ' order by id) from shipping_rates r"),
+        "discounts": await world.scalar("select string_agg(d::text, ' ' order by id) from discounts d"),
     }
 
 

@@ -17,12 +17,15 @@ from core.scopes import OPERATOR_SCOPES, PERSONAL_SCOPES, Scope
 from ledger import AccountKind, chart
 from providers.payments.base import DisputeState
 from providers.payments.sandbox import SandboxControl
+from services.addresses import COUNTRIES
+from tests.api import digital_goods
 from tests.api.books import move
 from tests.api.shop import Shop, ask, do, nothing_of, pay, settle, unchanged, usd
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("goods")]
 
 WORDS = "words for the two of them alone"
+_FREE_COUNTRIES = iter(sorted(COUNTRIES))
 ACCOUNTANT = "accountant"
 """Somebody of the platform's, who reads the books and nothing else."""
 
@@ -76,6 +79,16 @@ class Stage:
     dispute: str
     method: str
     payout: str = ""
+    zone: str = ""
+    shipping_method: str = ""
+    discount: str = ""
+    collection: str = ""
+    cart: str = ""
+    order: str = ""
+    sale: str = ""
+    line: str = ""
+    fulfilment: str = ""
+    order_return: str = ""
     newcomers: int = field(default=0)
 
     def client(self, user: str | None, without: Scope | None = None, *, scopes: bool = True) -> Client:
@@ -86,6 +99,16 @@ class Stage:
         return self.shop.world.client(user, granted - {without} if scopes else frozenset())
 
     @property
+    def digital(self) -> str:
+        """A product of the creator's with a file and licence keys."""
+        return digital_goods.PRODUCT
+
+    @property
+    def licence(self) -> str:
+        """A key of it that the supporter bought."""
+        return digital_goods.LICENCE
+
+    @property
     def creator(self) -> str:
         """Whom both were paid to."""
         return self.shop.creator
@@ -94,7 +117,26 @@ class Stage:
     def secrets(self) -> tuple[str, ...]:
         """What nobody but the two of them may be shown."""
         own = (self.payment, self.tip, self.purchase, self.user, self.refund, self.dispute, self.method)
-        return (*own, *filter(None, [self.payout]), WORDS, self.shop.payment, self.shop.archived)
+        more = (self.payout, self.zone, self.shipping_method, self.discount, self.cart)
+        more += (self.order, self.sale, self.line, self.fulfilment, self.order_return)
+        digital = (digital_goods.MEDIA, digital_goods.LICENCE, digital_goods.LICENCE_KEY)
+        return (*own, *digital, *filter(None, more), WORDS, self.shop.payment, self.shop.archived, self.location)
+
+    @property
+    def variant(self) -> str:
+        """What the purchase was of."""
+        return self.shop.variant
+
+    @property
+    def location(self) -> str:
+        """Where the creator keeps it."""
+        return self.shop.location
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def goods(shop: Shop) -> None:
+    """Sell something digital."""
+    await digital_goods.sell_digital_goods(shop)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -112,7 +154,78 @@ async def stage(shop: Shop) -> Stage:
     method = await _saved(shop, "supporter")
     await shop.world.client(ACCOUNTANT, OPERATOR_SCOPES).run("{ me { id } }")
     ids = (tip["payment"]["id"], tip["tip"]["id"], bought["purchase"]["id"], user, returned["refund"]["id"])
-    return Stage(shop, *ids, dispute, method, await _paid_out(shop))
+    return Stage(
+        shop,
+        *ids,
+        dispute,
+        method,
+        payout=await _paid_out(shop),
+        zone=await _zone(shop),
+        shipping_method=await _shipping_method(shop),
+        discount=await _discount(shop),
+        collection=await _collection(shop),
+        cart=await _cart(shop),
+        **await _sent(shop),
+    )
+
+
+async def _ordered(shop: Shop, *, paid: bool = True) -> dict[str, str]:
+    """Return an order of the supporter's of something that the creator ships, and what belongs to it."""
+    # A country is in one zone of a creator's only, so that the first order makes it.
+    zone = await ask(shop.owner, "shippingZoneCreate", creatorId=shop.creator, name="Home", countries=["US"])
+    if not zone["errors"]:
+        rates = [{"price": usd("0.00")}]
+        await do(shop.owner, "shippingMethodCreate", zoneId=zone["zone"]["id"], name="Parcel", rates=rates)
+    made = await do(
+        shop.owner,
+        "productCreate",
+        creatorId=shop.creator,
+        title="Sent by post",
+        variants=[{"choices": [], "prices": [usd("5.00")], "requiresShipping": True, "weightGrams": 1}],
+    )
+    query = "query ($id: ID!) { product(id: $id) { variants { id } } }"
+    variants = (await shop.owner.run(query, id=made["product"]["id"]))["product"]["variants"]
+    street = {"name": "Ada Example", "line1": "1 Sample Street", "city": "Springfield"}
+    home = {**street, "region": "IL", "postalCode": "62701", "country": "US"}
+    cart = await do(
+        shop.supporter,
+        "cartCreate",
+        currency="USD",
+        lines=[{"variantId": variants[0]["id"], "quantity": 3}],
+        address=home,
+    )
+    done = await do(shop.supporter, "checkoutComplete", cartId=cart["cart"]["id"], expectedTotal=usd("15.00"))
+    if paid:
+        await pay(shop.supporter, done["payment"]["id"], shop.world)
+    query = "query ($id: ID!) { order(id: $id) { sales { id } lines { id } } }"
+    found = (await shop.supporter.run(query, id=done["order"]["id"]))["order"]
+    return {"order": done["order"]["id"], "sale": found["sales"][0]["id"], "line": found["lines"][0]["id"]}
+
+
+async def _sent(shop: Shop) -> dict[str, str]:
+    """Return such an order of which one was sent, and is coming back."""
+    made = await _ordered(shop)
+    lines = [{"lineId": made["line"], "quantity": 1}]
+    sent = await do(shop.owner, "fulfilmentCreate", saleId=made["sale"], lines=lines)
+    back = await do(shop.supporter, "orderReturnRequest", orderId=made["order"], lines=lines)
+    return {**made, "fulfilment": sent["fulfilment"]["id"], "order_return": back["orderReturns"][0]["id"]}
+
+
+async def _all_sent(shop: Shop) -> str:
+    """Return such an order that was sent."""
+    made = await _ordered(shop)
+    await do(shop.owner, "fulfilmentCreate", saleId=made["sale"])
+    return made["order"]
+
+
+def _of_order(name: str, *, paid: bool = True) -> Callable[[Shop], Awaitable[str]]:
+    """Return what makes an order, and returns its id or that of something that belongs to it."""
+
+    async def prepare(shop: Shop) -> str:
+        made = await (_sent(shop) if name in {"fulfilment", "order_return"} else _ordered(shop, paid=paid))
+        return made[name]
+
+    return prepare
 
 
 async def _paid(shop: Shop, handle: str) -> str:
@@ -173,6 +286,26 @@ async def _paid_out(shop: Shop) -> str:
     return str((await do(payee, "payoutRequest", creatorId=creator, amount=usd("8.00")))["payout"]["id"])
 
 
+async def _zone(shop: Shop) -> str:
+    """Return a shipping zone of the creator's, in a country of its own."""
+    made = await do(
+        shop.owner, "shippingZoneCreate", creatorId=shop.creator, name="Zone", countries=[next(_FREE_COUNTRIES)]
+    )
+    return str(made["zone"]["id"])
+
+
+async def _shipping_method(shop: Shop) -> str:
+    """Return a way of shipping of the creator's."""
+    given = {"zoneId": await _zone(shop), "name": "Parcel", "rates": [{"price": usd("5.00")}]}
+    return str((await do(shop.owner, "shippingMethodCreate", **given))["method"]["id"])
+
+
+async def _discount(shop: Shop) -> str:
+    """Return a discount of the creator's."""
+    given = {"creatorId": shop.creator, "title": "Less", "kind": "FREE_SHIPPING"}
+    return str((await do(shop.owner, "discountCreate", **given))["discount"]["id"])
+
+
 async def _saved(shop: Shop, user: str) -> str:
     """Return a saved payment method of somebody's."""
     payload = await do(shop.world.client(user), "paymentMethodSave", method="tok_success")
@@ -189,6 +322,47 @@ async def _reserved(shop: Shop) -> str:
     await settle(shop.world)
     assert await shop.world.status(bought["payment"]["id"]) == "AUTHORIZED"
     return str(bought["payment"]["id"])
+
+
+async def _sized(shop: Shop, part: str) -> str:
+    """Return a product of the creator's that comes in two sizes, or a variant of it."""
+    made = await do(
+        shop.owner,
+        "productCreate",
+        creatorId=shop.creator,
+        title="In sizes",
+        options=["Size"],
+        variants=[{"choices": [size], "prices": [usd("5.00")]} for size in "SM"],
+    )
+    product = str(made["product"]["id"])
+    query = "query ($id: ID!) { product(id: $id) { variants { id } } }"
+    variants = (await shop.owner.run(query, id=product))["product"]["variants"]
+    return product if part == "product" else str(variants[0]["id"])
+
+
+async def _collection(shop: Shop) -> str:
+    """Return a collection of the creator's."""
+    made = await do(
+        shop.owner, "collectionCreate", creatorId=shop.creator, title="A choice", slug=f"slug-{uuid7()}"
+    )
+    return str(made["collection"]["id"])
+
+
+async def _cart(shop: Shop) -> str:
+    """Return a cart of the supporter's with the creator's variant in it."""
+    made = await do(shop.supporter, "cartCreate", currency="USD", lines=[{"variantId": shop.variant}])
+    return str(made["cart"]["id"])
+
+
+async def _shelf(shop: Shop) -> str:
+    """Return a place of the creator's that has nothing."""
+    made = await do(shop.owner, "stockLocationCreate", creatorId=shop.creator, name=f"Shelf {uuid7()}")
+    return str(made["location"]["id"])
+
+
+async def _stocked(shop: Shop) -> str:
+    """Return a variant of the creator's whose stock is counted."""
+    return shop.variant
 
 
 OUTSIDERS = ("nobody", "a stranger", "a stranger without scopes", "a guest of another payment", ACCOUNTANT)
@@ -314,6 +488,35 @@ READINGS: dict[str, list[Reading]] = {
             nothing_of(Noun.TIP),
         )
     ],
+    "Query.cart": [
+        Reading(_read("cart"), {"supporter": Scope.ACCOUNT_READ}, "cart", nothing_of(Noun.CART)),
+    ],
+    "Query.order": [
+        Reading(_read("order"), {"supporter": Scope.ACCOUNT_READ}, "order", nothing_of(Noun.ORDER)),
+    ],
+    "Query.sale": [
+        Reading(
+            _read("sale"),
+            {"fable": Scope.SALES_READ, ACCOUNTANT: Scope.FINANCE_READ},
+            "sale",
+            nothing_of(Noun.SALE),
+        )
+    ],
+    "User.orders": [
+        Reading(
+            "{ me { found: orders(first: 100) { totalCount nodes { id } } } }",
+            {"supporter": Scope.ACCOUNT_READ},
+            nothing={"me": None},
+            of_each=True,
+        )
+    ],
+    "Creator.sales": [
+        Reading(
+            '{ creator(handle: "fable") { found: sales(first: 100) { totalCount nodes { id } } } }',
+            {"fable": Scope.SALES_READ, ACCOUNTANT: Scope.FINANCE_READ},
+            nothing={"creator": NOTHING},
+        )
+    ],
     "Query.purchase": [
         Reading(
             _read("purchase"),
@@ -342,6 +545,21 @@ READINGS: dict[str, list[Reading]] = {
         Reading(
             '{ creator(handle: "fable") { found: tips(first: 100) { totalCount nodes { id message } } } }',
             {"fable": Scope.EARNINGS_READ},
+            nothing={"creator": NOTHING},
+        )
+    ],
+    "Creator.shippingZones": [
+        Reading(
+            '{ creator(handle: "fable") { found: shippingZones(first: 100) {'
+            " totalCount nodes { id methods { id rates { price { amount } } } } } } }",
+            {"fable": Scope.PRODUCTS_WRITE},
+            nothing={"creator": NOTHING},
+        )
+    ],
+    "Creator.discounts": [
+        Reading(
+            '{ creator(handle: "fable") { found: discounts(first: 100) { totalCount nodes { id used } } } }',
+            {"fable": Scope.PRODUCTS_WRITE},
             nothing={"creator": NOTHING},
         )
     ],
@@ -375,7 +593,30 @@ READINGS: dict[str, list[Reading]] = {
             nothing=NOTHING,
         ),
     ],
+    "Variant.files": [
+        Reading(
+            "query ($id: ID!) { product(id: $id) { variants { found: files { mediaId } } } }",
+            {"fable": Scope.PRODUCTS_WRITE},
+            "digital",
+            nothing={"product": {"variants": [NOTHING]}},
+        )
+    ],
+    "Variant.licenceKeys": [
+        Reading(
+            "query ($id: ID!) { product(id: $id) { variants {"
+            " found: licenceKeys(first: 100) { totalCount nodes { id key } } } } }",
+            {"fable": Scope.PRODUCTS_WRITE},
+            "digital",
+            nothing={"product": {"variants": [NOTHING]}},
+        )
+    ],
     "Query.node": [
+        Reading(
+            _read("node"),
+            {"supporter": Scope.ACCOUNT_READ, "fable": Scope.PRODUCTS_WRITE},
+            "licence",
+            nothing_of(Noun.LICENCE),
+        ),
         Reading(_read("node"), {"supporter": Scope.ACCOUNT_READ}, "user", nothing_of(Noun.USER)),
         Reading(
             _read("node"),
@@ -414,7 +655,55 @@ READINGS: dict[str, list[Reading]] = {
             "payout",
             nothing_of(Noun.PAYOUT),
         ),
+        Reading(_read("node"), {"supporter": Scope.ACCOUNT_READ}, "order", nothing_of(Noun.ORDER)),
+        *(
+            Reading(
+                _read("node"),
+                {
+                    "supporter": Scope.ACCOUNT_READ,
+                    "fable": Scope.SALES_READ,
+                    ACCOUNTANT: Scope.FINANCE_READ,
+                },
+                name,
+                nothing_of(noun),
+            )
+            for name, noun in (
+                ("sale", Noun.SALE),
+                ("line", Noun.ORDER_LINE),
+                ("fulfilment", Noun.FULFILMENT),
+                ("order_return", Noun.ORDER_RETURN),
+            )
+        ),
         Reading(_read("node"), {"fable": Scope.PRODUCTS_WRITE}, "archived", nothing_of(Noun.PRODUCT)),
+        Reading(_read("node"), {"fable": Scope.PRODUCTS_WRITE}, "zone", nothing_of(Noun.SHIPPING_ZONE)),
+        Reading(
+            _read("node"), {"fable": Scope.PRODUCTS_WRITE}, "shipping_method", nothing_of(Noun.SHIPPING_METHOD)
+        ),
+        Reading(_read("node"), {"fable": Scope.PRODUCTS_WRITE}, "discount", nothing_of(Noun.DISCOUNT)),
+        Reading(_read("node"), {"fable": Scope.PRODUCTS_WRITE}, "location", nothing_of(Noun.STOCK_LOCATION)),
+    ],
+    "Creator.stockLocations": [
+        Reading(
+            '{ creator(handle: "fable") { found: stockLocations(first: 100) { totalCount nodes { id } } } }',
+            {"fable": Scope.PRODUCTS_WRITE},
+            nothing={"creator": NOTHING},
+        )
+    ],
+    "Creator.stockLevels": [
+        Reading(
+            '{ creator(handle: "fable") { found: stockLevels(first: 100) {'
+            " totalCount nodes { onHand location { id } movements(first: 9) { totalCount } } } } }",
+            {"fable": Scope.PRODUCTS_WRITE},
+            nothing={"creator": NOTHING},
+        )
+    ],
+    "Variant.stockLevels": [
+        Reading(
+            "query ($id: ID!) { node(id: $id) { ... on Variant { found: stockLevels { onHand location { id } } } } }",
+            {"fable": Scope.PRODUCTS_WRITE},
+            "variant",
+            nothing={"node": NOTHING},
+        )
     ],
     "Query.product": [
         Reading(_read("product"), {"fable": Scope.PRODUCTS_WRITE}, "archived", nothing_of(Noun.PRODUCT))
@@ -519,7 +808,78 @@ DOINGS: dict[str, Doing] = {
     "Mutation.productCreate": Doing("fable", {"title": "A", "price": usd("5.00")}, ("creatorId", Noun.CREATOR)),
     "Mutation.productUpdate": Doing("fable", {"title": "B"}, ("productId", Noun.PRODUCT)),
     "Mutation.productArchive": Doing("fable", {}, ("productId", Noun.PRODUCT)),
+    "Mutation.variantCreate": Doing(
+        "fable",
+        {"variant": {"choices": ["L"], "prices": [usd("5.00")]}},
+        ("productId", Noun.PRODUCT),
+        lambda shop: _sized(shop, "product"),
+    ),
+    "Mutation.variantUpdate": Doing(
+        "fable", {"sku": "B"}, ("variantId", Noun.VARIANT), lambda shop: _sized(shop, "variant")
+    ),
+    "Mutation.variantArchive": Doing(
+        "fable", {}, ("variantId", Noun.VARIANT), lambda shop: _sized(shop, "variant")
+    ),
+    "Mutation.productPicturesSet": Doing("fable", {"pictures": ""}, ("productId", Noun.PRODUCT)),
+    "Mutation.collectionCreate": Doing("fable", {"title": "A", "slug": "a-choice"}, ("creatorId", Noun.CREATOR)),
+    "Mutation.collectionUpdate": Doing("fable", {"title": "B"}, ("collectionId", Noun.COLLECTION), _collection),
+    "Mutation.collectionArchive": Doing("fable", {}, ("collectionId", Noun.COLLECTION), _collection),
+    "Mutation.collectionProductsSet": Doing(
+        "fable", {"productIds": ""}, ("collectionId", Noun.COLLECTION), _collection
+    ),
+    "Mutation.mediaUpload": Doing(
+        "fable",
+        {"kind": "DIGITAL", "fileName": "a", "contentType": "a/b", "size": "1"},
+        ("creatorId", Noun.CREATOR),
+    ),
+    "Mutation.stockLocationCreate": Doing("fable", {"name": "The cellar"}, ("creatorId", Noun.CREATOR)),
+    "Mutation.stockLocationUpdate": Doing("fable", {"position": 3}, ("locationId", Noun.STOCK_LOCATION)),
+    "Mutation.stockLocationArchive": Doing("fable", {}, ("locationId", Noun.STOCK_LOCATION), _shelf),
+    "Mutation.stockSet": Doing("fable", {"locationId": "", "onHand": 900}, ("variantId", Noun.VARIANT), _stocked),
+    "Mutation.stockAdjust": Doing("fable", {"locationId": "", "by": 1}, ("variantId", Noun.VARIANT), _stocked),
+    "Mutation.stockMove": Doing(
+        "fable",
+        {"fromLocationId": "", "toLocationId": "", "quantity": 1},
+        ("variantId", Noun.VARIANT),
+        _stocked,
+    ),
+    "Mutation.shippingZoneCreate": Doing(
+        "fable", {"name": "Zone", "countries": ["ZW"]}, ("creatorId", Noun.CREATOR)
+    ),
+    "Mutation.shippingZoneUpdate": Doing("fable", {"name": "B"}, ("zoneId", Noun.SHIPPING_ZONE), _zone),
+    "Mutation.shippingZoneArchive": Doing("fable", {}, ("zoneId", Noun.SHIPPING_ZONE), _zone),
+    "Mutation.shippingMethodCreate": Doing(
+        "fable",
+        {"name": "Parcel", "rates": [{"price": usd("5.00")}]},
+        ("zoneId", Noun.SHIPPING_ZONE),
+        _zone,
+    ),
+    "Mutation.shippingMethodUpdate": Doing(
+        "fable", {"name": "B"}, ("methodId", Noun.SHIPPING_METHOD), _shipping_method
+    ),
+    "Mutation.shippingMethodArchive": Doing("fable", {}, ("methodId", Noun.SHIPPING_METHOD), _shipping_method),
+    "Mutation.discountCreate": Doing(
+        "fable", {"title": "Less", "kind": "FREE_SHIPPING"}, ("creatorId", Noun.CREATOR)
+    ),
+    "Mutation.discountUpdate": Doing("fable", {"title": "B"}, ("discountId", Noun.DISCOUNT), _discount),
+    "Mutation.discountArchive": Doing("fable", {}, ("discountId", Noun.DISCOUNT), _discount),
     "Mutation.tipCreate": Doing("supporter", {"creatorId": "", "amount": usd("5.00")}),
+    "Mutation.cartCreate": Doing("supporter", {"currency": "USD"}),
+    "Mutation.cartUpdate": Doing("supporter", {"email": "a@example.com"}, ("cartId", Noun.CART), _cart),
+    "Mutation.checkoutComplete": Doing("supporter", {"expectedTotal": usd("10.00")}, ("cartId", Noun.CART), _cart),
+    "Mutation.orderCancel": Doing("supporter", {}, ("orderId", Noun.ORDER), _of_order("order", paid=False)),
+    "Mutation.fulfilmentCreate": Doing("fable", {}, ("saleId", Noun.SALE), _of_order("sale")),
+    "Mutation.fulfilmentUpdate": Doing(
+        "fable", {"carrier": "Post"}, ("fulfilmentId", Noun.FULFILMENT), _of_order("fulfilment")
+    ),
+    "Mutation.saleCancel": Doing("fable", {}, ("saleId", Noun.SALE), _of_order("sale")),
+    "Mutation.saleRefund": Doing("fable", {}, ("saleId", Noun.SALE), _of_order("sale")),
+    "Mutation.orderReturnRequest": Doing("supporter", {}, ("orderId", Noun.ORDER), _all_sent),
+    "Mutation.orderReturnReceive": Doing("fable", {}, ("returnId", Noun.ORDER_RETURN), _of_order("order_return")),
+    "Mutation.orderReturnDecline": Doing("fable", {}, ("returnId", Noun.ORDER_RETURN), _of_order("order_return")),
+    "Mutation.orderReturnCancel": Doing(
+        "supporter", {}, ("returnId", Noun.ORDER_RETURN), _of_order("order_return")
+    ),
     "Mutation.purchaseCreate": Doing("supporter", {"productId": ""}),
     "Mutation.paymentConfirm": Doing("supporter", {"method": "tok_success"}, ("paymentId", Noun.PAYMENT)),
     "Mutation.paymentCancel": Doing("supporter", {}, ("paymentId", Noun.PAYMENT)),
@@ -542,6 +902,15 @@ DOINGS: dict[str, Doing] = {
     "Mutation.payoutScheduleSet": Doing(
         "fable", {"currency": "USD", "interval": "DAILY"}, ("creatorId", Noun.CREATOR)
     ),
+    "Mutation.variantFilesSet": Doing(
+        "fable", {"mediaIds": [digital_goods.MEDIA]}, ("variantId", Noun.VARIANT), digital_goods.digital_variant
+    ),
+    "Mutation.licenceKeysUpload": Doing(
+        "fable", {"keys": ["ONE-MORE-KEY"]}, ("variantId", Noun.VARIANT), digital_goods.digital_variant
+    ),
+    "Mutation.licenceKeyActivate": Doing("supporter", {"key": digital_goods.LICENCE_KEY, "instance": "desk"}),
+    "Mutation.licenceKeyDeactivate": Doing("supporter", {"key": digital_goods.LICENCE_KEY, "instance": "desk"}),
+    "Mutation.licenceKeyRotate": Doing("supporter", {}, ("licenceId", Noun.LICENCE), digital_goods.sold_licence),
     "Mutation.creatorOnboard": Doing(
         "fable", {"country": "ZZ", "returnUrl": "https://front.test/"}, ("creatorId", Noun.CREATOR)
     ),
@@ -553,9 +922,25 @@ def _input(stage: Stage, doing: Doing, foreign: str | None = None) -> dict[str, 
     objects = {
         "creatorId": stage.shop.creator,
         "productId": stage.shop.product,
+        "collectionId": stage.collection,
+        "cartId": stage.cart,
+        "productIds": [stage.shop.product],
+        "pictures": [],
         "paymentId": stage.shop.payment,
         "disputeId": stage.dispute,
         "paymentMethodId": stage.method,
+        "orderId": stage.order,
+        "saleId": stage.sale,
+        "fulfilmentId": stage.fulfilment,
+        "returnId": stage.order_return,
+        "zoneId": stage.zone,
+        "methodId": stage.shipping_method,
+        "discountId": stage.discount,
+        "locationId": stage.location,
+        "fromLocationId": stage.location,
+        "toLocationId": stage.shop.attic,
+        "variantId": digital_goods.VARIANT,
+        "licenceId": stage.licence,
     }
     given = {name: value or objects[name] for name, value in doing.given.items()}
     if doing.foreign is not None:
@@ -638,6 +1023,12 @@ WATCHES: dict[str, tuple[str, str, Noun, str]] = {
         Noun.PAYMENT,
         "payment",
     ),
+    "Subscription.orderStatus": (
+        "subscription ($id: ID!) { orderStatus(orderId: $id) { order { id } } }",
+        "supporter",
+        Noun.ORDER,
+        "order",
+    ),
     "Subscription.creatorActivity": (
         "subscription ($id: ID!) { creatorActivity(creatorId: $id) { recent { tip { message } } } }",
         "fable",
@@ -653,7 +1044,7 @@ async def test_object_of_somebody_else_is_watched_like_one_that_is_not_there(
     stage: Stage, name: str, role: str
 ) -> None:
     query, owner, noun, kind = WATCHES[name]
-    given = stage.payment if kind == "payment" else stage.shop.creator
+    given = {"payment": stage.payment, "order": stage.order, "creator": stage.shop.creator}[kind]
     client = stage.client(owner, without=GUARDED[name].scope) if role.startswith("its") else _outsider(stage, role)
     errors = []
     async with client.socket() as socket:
@@ -673,7 +1064,8 @@ async def test_object_is_watched_by_its_owner_with_nothing_but_the_scope(stage: 
     client = stage.shop.world.client(owner, frozenset([GUARDED[name].scope]))
 
     async with client.socket() as socket:
-        stream = await socket.subscribe(query, id=stage.payment if kind == "payment" else stage.shop.creator)
+        given = {"payment": stage.payment, "order": stage.order, "creator": stage.shop.creator}[kind]
+        stream = await socket.subscribe(query, id=given)
 
         assert await stream.next()
 
@@ -692,7 +1084,10 @@ async def test_every_root_field_without_a_permission_is_known_to_be_public() -> 
         "Query.creators",
         "Query.product",
         "Query.products",
+        "Query.collection",
+        "Query.collections",
         "Query.quote",
+        "Query.licenceKey",
     } == PUBLIC
 
 

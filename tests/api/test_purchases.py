@@ -9,9 +9,8 @@ import pytest
 from app.client import Client
 from core.clock import now
 from core.ids import Noun, uuid7
-from services import sweeper
-from services.purchases import release_stock
-from tests.api.shop import Shop, ask, do, document, pay, refused, settle, unchanged, usd
+from services import order_settlement, sweeper
+from tests.api.shop import Shop, ask, do, document, nothing_of, pay, refused, settle, unchanged, usd
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -177,7 +176,7 @@ async def test_stock_asked_back_again_for_the_same_purchase_stays_as_it_is(shop:
 
     for _ in range(2):
         async with shop.world.engine.database.transaction() as transaction:
-            await release_stock([key, key], on=transaction.connection)
+            await order_settlement.canceled([key, key], on=transaction.connection, at=now())
 
     assert await _stock(shop, product) == 3
 
@@ -282,3 +281,64 @@ async def test_guest_buys_with_the_token_they_are_given(shop: Shop) -> None:
 
     read: dict[str, Any] = (await guest.run(READ, id=bought["purchase"]["id"]))["purchase"]
     assert (read["status"], read["payment"]["id"]) == ("SUCCEEDED", bought["payment"]["id"])
+
+
+ORDERED = """
+query ($id: ID!) { purchase(id: $id) {
+  title amount { amount } order { id total { amount } lines { quantity variantTitle unitPrice { amount } } }
+} }
+"""
+
+
+async def _in_sizes(shop: Shop) -> tuple[str, list[str]]:
+    made = await do(
+        shop.owner,
+        "productCreate",
+        creatorId=shop.creator,
+        title="In sizes",
+        options=["Size"],
+        variants=[
+            {"choices": ["S"], "prices": [usd("5.00")], "stock": 4},
+            {"choices": ["M"], "prices": [usd("6.00")], "stock": 4},
+        ],
+    )
+    query = "query ($id: ID!) { product(id: $id) { variants { id } } }"
+    found = (await shop.nobody.run(query, id=made["product"]["id"]))["product"]["variants"]
+    return made["product"]["id"], [variant["id"] for variant in found]
+
+
+async def test_purchase_is_an_order_of_so_many_of_a_variant(shop: Shop) -> None:
+    product, (_, medium) = await _in_sizes(shop)
+
+    bought = await do(
+        shop.supporter,
+        "purchaseCreate",
+        productId=product,
+        variantId=medium,
+        quantity=3,
+        expectedPrice=usd("18.00"),
+    )
+
+    read = (await shop.supporter.run(ORDERED, id=bought["purchase"]["id"]))["purchase"]
+    assert read["amount"] == read["order"]["total"] == {"amount": "18.00"}
+    assert read["order"]["lines"] == [{"quantity": 3, "variantTitle": "M", "unitPrice": {"amount": "6.00"}}]
+    # What of it is the seller's they see as a sale.
+    assert (await shop.owner.run(ORDERED, id=bought["purchase"]["id"]))["purchase"]["order"] is None
+
+
+async def test_purchase_that_cannot_be_as_it_was_asked_for_writes_nothing(shop: Shop) -> None:
+    product, (small, _) = await _in_sizes(shop)
+    other = await _product(shop, None)
+    for given, code, path, stored in (
+        ({}, "INPUT_INVALID", "variantId", 0),
+        ({"variantId": small, "quantity": 0}, "INPUT_INVALID", "quantity", 0),
+        ({"variantId": nothing_of(Noun.VARIANT)}, "NOT_FOUND", "variantId", 0),
+        ({"productId": other, "variantId": small}, "NOT_FOUND", "variantId", 0),
+        ({"variantId": small, "quantity": 5}, "OUT_OF_STOCK", "productId", 1),
+        ({"variantId": small, "expectedPrice": usd("4.99")}, "PRICE_CHANGED", "expectedPrice", 1),
+    ):
+        async with unchanged(shop.world, requests=stored):
+            payload = await ask(shop.supporter, "purchaseCreate", **{"productId": product, **given})
+
+        assert payload["purchase"] is payload["payment"] is None
+        assert [(error["code"], error["path"]) for error in payload["errors"]] == [(code, ["input", path])]

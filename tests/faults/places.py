@@ -11,7 +11,19 @@ import ledger
 from app import worker
 from providers.payments.sandbox import SandboxProvider
 from providers.payments.sandbox.delivery import _Sender  # ruff: ignore[import-private-name] - where it dies is its own affair
-from services import charging, maturing, payments, purchases, relay, sweeper, webhooks
+from services import (
+    charging,
+    checkouts,
+    maturing,
+    order_settlement,
+    payments,
+    purchases,
+    relay,
+    stock_reservations,
+    sweeper,
+    usage,
+    webhooks,
+)
 from services.bus import LocalBus
 from services.bus_redis import RedisBus
 from services.relay import Relay
@@ -68,18 +80,22 @@ def _after_sweep(name: str) -> Callable[[], None]:
     return arm
 
 
-def _within_purchase() -> None:
-    """Die when all of a purchase is written and nothing is committed."""
-    original = purchases.once
+def _within(owner: Any) -> Callable[[], None]:
+    """Die when all of an order is written and nothing is committed."""
 
-    async def once(engine: Any, request: Any, act: Callable[[Any], Any]) -> Any:
-        async def act_and_die(transaction: Any) -> NoReturn:
-            await act(transaction)
-            _die()
+    def arm() -> None:
+        original = owner.once_named
 
-        return await original(engine, request, act_and_die)
+        async def once_named(engine: Any, request: Any, ids: Any, act: Callable[[Any], Any]) -> Any:
+            async def act_and_die(transaction: Any) -> NoReturn:
+                await act(transaction)
+                _die()
 
-    purchases.once = once  # type: ignore[assignment] # only ever in a process that is about to die
+            return await original(engine, request, ids, act_and_die)
+
+        owner.once_named = once_named
+
+    return arm
 
 
 def _worked(result: Any, _: tuple[Any, ...]) -> bool:
@@ -99,7 +115,7 @@ def _with_an_offset(arguments: tuple[Any, ...]) -> bool:
 
 
 WEB: Final = {
-    "purchase written, not committed": _within_purchase,
+    "purchase written, not committed": _within(purchases),
     "payment committed, provider not called": _before(SandboxProvider, "create_payment"),
     "payment known to the provider, not recorded": _after(SandboxProvider, "create_payment"),
     "payment recorded as known, not answered": _after(payments, "start"),
@@ -124,9 +140,21 @@ RELAY: Final = {
 CANCEL: Final = {
     "cancellation begun, provider not called": _before(SandboxProvider, "cancel"),
     "cancelled by the provider, not recorded": _after(SandboxProvider, "cancel"),
-    "cancellation's stock about to be given back": _before(purchases, "release_stock"),
-    "cancellation's stock given back, not committed": _after(purchases, "release_stock"),
+    "cancellation's stock about to be given back": _before(order_settlement, "canceled"),
+    "cancellation's stock given back, not committed": _after(order_settlement, "canceled"),
 }
+CHECKOUT: Final = {
+    "order priced, not written": _before(checkouts, "place"),
+    "order written, stock not reserved": _before(stock_reservations, "reserve"),
+    "stock reserved, limits not counted": _before(usage, "use"),
+    "checkout written, not committed": _within(checkouts),
+    "checkout committed, payment not begun": _before(checkouts, "completed"),
+    "order's payment about to be known to the provider": _before(SandboxProvider, "create_payment"),
+    "order's payment known to the provider, not recorded": _after(SandboxProvider, "create_payment"),
+    "order's payment recorded as known, not answered": _after(checkouts, "completed"),
+    "order's payment charged, not recorded": _after(SandboxProvider, "confirm_payment"),
+}
+"""Where a web process may die while a cart becomes a paid order."""
 WORKER: Final = {
     "webhook claimed, not settled": _before(webhooks, "settle_batch"),
     "facts folded, not written": _before(payments, "write_changes"),
@@ -153,4 +181,4 @@ def prepare(place: str) -> None:
     from tests.faults.payout_places import PAYOUTS
     from tests.faults.refund_places import RETURNS
 
-    {**WEB, **RELAY, **CANCEL, **WORKER, **SWEEPER, **PAYOUTS, **RETURNS, **LOOK_UPS}[place]()
+    {**WEB, **RELAY, **CANCEL, **CHECKOUT, **WORKER, **SWEEPER, **PAYOUTS, **RETURNS, **LOOK_UPS}[place]()

@@ -164,8 +164,22 @@ async def audit(deployment: Deployment, payments: list[str], *, stock: int | Non
 
     await _audit_events(fetch, len(keys))
     if stock is not None:
-        sold = await deployment.scalar("select count(*) from purchases where stock_released_at is null")
-        assert await deployment.scalar("select stock from products") == stock - sold
+        sold = await deployment.scalar(
+            "select coalesce(sum(quantity), 0)::int from stock_reservations where state = 'TAKEN'"
+        )
+        on_hand, reserved = (await fetch("select sum(on_hand)::int, sum(reserved)::int from stock_levels"))[0]
+        assert (on_hand, reserved) == (stock - sold, 0)
+    # Every payment of a purchase has its order, and every paid order its number, without gaps.
+    assert (
+        await deployment.scalar(
+            "select count(*) from payments p full join orders o on o.payment_id = p.id"
+            " where (p.kind = 'purchase' or p.id is null) and (o.id is null or p.id is null)"
+            " and coalesce(o.total, 1) <> 0"
+        )
+        == 0
+    )
+    numbers = [row["number"] for row in await fetch("select number from orders where number is not null")]
+    assert sorted(numbers) == list(range(1, len(numbers) + 1))
 
 
 async def _audit_events(fetch: Callable[..., Awaitable[Any]], succeeded: int) -> None:
@@ -180,7 +194,10 @@ async def _audit_events(fetch: Callable[..., Awaitable[Any]], succeeded: int) ->
     ends = [told[-1] for told in by_payment.values()]
     assert ends.count("SUCCEEDED") == succeeded
     assert sum(told.count("SUCCEEDED") for told in by_payment.values()) == succeeded
-    leaving = await fetch("select payment_id, sequence, status from outbox_events order by payment_id, sequence")
+    leaving = await fetch(
+        "select payment_id, sequence, status from outbox_events where payment_id is not null"
+        " order by payment_id, sequence"
+    )
     assert [tuple(row) for row in leaving] == [tuple(row) for row in events if row["sequence"] > 1]
     offsets = await fetch("select creator_offset from outbox_events where in_activity order by creator_offset")
     assert [row["creator_offset"] for row in offsets] == list(range(1, succeeded + 1))

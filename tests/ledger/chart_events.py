@@ -211,6 +211,11 @@ EVENTS: list[tuple[Draft, str, list[str]]] = [
         ["owed → available 85"],
     ),
     (
+        chart.overpaid_debt(returned_by=EVENT, creator_id=OTHER, asset=USD, amount=85, share=PAYMENT),
+        f"overpaid_debt:{EVENT}:{PAYMENT}",
+        ["other owed → other available 85"],
+    ),
+    (
         refunded(back()),
         f"refund:{EVENT}",
         [
@@ -267,9 +272,9 @@ EVENTS: list[tuple[Draft, str, list[str]]] = [
         ],
     ),
     (
-        chart.dispute_written_off(dispute=EVENT, creator_id=CREATOR, asset=USD, amount=425),
+        chart.dispute_written_off(dispute=EVENT, asset=USD, debts={CREATOR: 425, OTHER: 17}),
         f"dispute:{EVENT}:written_off",
-        ["chargebacks → owed 425"],
+        ["chargebacks → owed 425", "chargebacks → other owed 17"],
     ),
     (
         chart.payout_asked(**PAYOUT, creator_id=CREATOR),

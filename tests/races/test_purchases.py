@@ -37,9 +37,9 @@ async def test_the_last_one_is_sold_to_one_of_twenty_buyers(idle: World) -> None
     refusals = [error for payload in bought for error in payload["errors"]]
     assert len(refusals) == 19
     assert {(error["code"], error["available"]) for error in refusals} == {("OUT_OF_STOCK", 0)}
-    assert await idle.scalar("select stock from products") == 0
+    assert await idle.scalar("select sum(on_hand - reserved)::int from stock_levels") == 0
     assert (
-        await idle.count("purchases") == await idle.count("payments") == await idle.count("sandbox.payment") == 1
+        await idle.count("orders") == await idle.count("payments") == await idle.count("sandbox.payment") == 1
     )
 
 
@@ -51,8 +51,8 @@ async def test_twenty_repeats_of_one_purchase_reserve_one(idle: World) -> None:
 
     assert all(payload["errors"] == [] for payload in bought)
     assert len({payload["purchase"]["id"] for payload in bought}) == 1
-    assert await idle.scalar("select stock from products") == 9
-    assert await idle.count("purchases") == await idle.count("sandbox.payment") == 1
+    assert await idle.scalar("select sum(on_hand - reserved)::int from stock_levels") == 9
+    assert await idle.count("orders") == await idle.count("sandbox.payment") == 1
 
 
 async def test_twenty_updates_with_one_key_are_one_update(idle: World) -> None:
@@ -78,8 +78,8 @@ async def test_a_new_title_never_gives_back_what_is_sold_meanwhile(idle: World) 
     )
 
     assert all(payload["errors"] == [] for payload in answers)
-    assert await idle.scalar("select stock from products") == 15
-    assert await idle.count("purchases") == 15
+    assert await idle.scalar("select sum(on_hand - reserved)::int from stock_levels") == 15
+    assert await idle.count("orders") == 15
 
 
 async def test_a_new_stock_and_purchases_at_once_come_one_after_the_other(idle: World) -> None:
@@ -93,8 +93,8 @@ async def test_a_new_stock_and_purchases_at_once_come_one_after_the_other(idle: 
 
     assert updated["errors"] == []
     sold = sum(payload["errors"] == [] for payload in bought)
-    left = await idle.scalar("select stock from products")
+    left = await idle.scalar("select sum(on_hand - reserved)::int from stock_levels")
     assert 0 <= left <= 3
     # Sold before the new stock, of five; and after it, of three.
     assert 0 <= sold - (3 - left) <= 5
-    assert await idle.count("purchases") == sold
+    assert await idle.count("orders") == sold

@@ -66,9 +66,9 @@ async def test_a_payments_snapshot_shows_its_last_event(engine: SimpleNamespace,
     assert isinstance(snapshot, Snapshot)
     assert snapshot.cursor == 5
     (event,) = snapshot.recent
-    assert (event.payment_id, event.creator_id, event.sequence) == (payment_id, CREATOR, 5)
+    assert (event.subject, event.creator_id, event.sequence) == (payment_id, CREATOR, 5)
     assert (event.status, event.creator_offset) == ("SUCCEEDED", None)
-    assert type(event.payment_id) is UUID
+    assert type(event.subject) is UUID
 
 
 async def test_feeds_without_events_stand_at_zero(engine: SimpleNamespace) -> None:

@@ -134,11 +134,11 @@ async def test_nothing_is_lost_among_many_writers(
     for creator in creators:
         events = [change.event for change in by_creator[creator].changes]
         assert by_creator[creator].cursors == list(range(1, len(told[creator]) + 1))
-        assert {(event.payment_id, event.sequence) for event in events} == told[creator]
+        assert {(event.subject, event.sequence) for event in events} == told[creator]
         latest: dict[UUID, int] = defaultdict(int)
         for event in events:
-            assert event.sequence > latest[event.payment_id]
-            latest[event.payment_id] = event.sequence
+            assert event.sequence > latest[event.subject]
+            latest[event.subject] = event.sequence
     for payment_id in owned:
         assert by_payment[payment_id].cursors == sorted(committed[payment_id])
     total = sum(map(len, committed.values()))

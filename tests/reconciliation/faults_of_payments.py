@@ -6,11 +6,14 @@ from uuid import UUID
 from core.clock import now
 from core.ids import Noun, encode, uuid7
 from ledger import chart
+from ledger.chart import Split
 from providers.payments.base import CancelPayment, Subject
+from services import payments
 from services.reconciliation import DifferenceCode as Code
 from services.reconciliation import Limits
 from tests.reconciliation.faults import fault, paid, pay
 from tests.reconciliation.scene import Scene
+from tests.support.shared_payments import SharedPayment, make_creator, make_shared_payment
 
 
 async def reference(scene: Scene, payment: UUID) -> str:
@@ -141,21 +144,74 @@ async def tip_is_another_creators(scene: Scene) -> str:
     return pay(payment)
 
 
-@fault(Code.STOCK_NOT_RELEASED)
+@fault(Code.SHARES_DIFFER)
+async def share_gave_back_more_than_its_payment_says(scene: Scene) -> str:
+    made = await shared(scene)
+    await scene.run("update payment_shares set returned_fee = 1 where id = $1", made.shares[0])
+    return pay(made.id)
+
+
+@fault(Code.SHARE_POSTING_DIFFERS, Code.EARNINGS_DIFFER)
+async def creators_changed_a_cent_between_them(scene: Scene) -> str:
+    made = await shared(scene)
+    await scene.run(
+        "update payment_shares set net = net + case id when $1 then 1 else -1 end, "
+        "gross = gross + case id when $1 then 1 else -1 end where payment_id = $2",
+        made.shares[0],
+        made.id,
+    )
+    return pay(made.id)
+
+
+async def shared(scene: Scene) -> SharedPayment:
+    """Pay an order of two creators."""
+    assert scene.payer.user_id is not None
+    other, _ = await make_creator(scene.owner, "other")
+    splits = [(scene.creator, Split(900, 60, 40)), (other, Split(450, 30, 20))]
+    made = await make_shared_payment(scene.owner, scene.payer.user_id, splits)
+    await payments.resume(scene.engine, made.id, fresh=True)
+    await scene.confirm(made.id, "tok_success")
+    await scene.told()
+    return made
+
+
+async def order_of(scene: Scene, payment: UUID) -> UUID:
+    found: UUID = await scene.owner.fetchval("select id from orders where payment_id = $1", payment)
+    return found
+
+
+@fault(Code.STOCK_NOT_RELEASED, Code.STOCK_LEVEL_DIFFERS)
 async def cancelled_purchase_keeps_its_stock(scene: Scene) -> str:
     payment = await scene.buy(None)
     await scene.cancel(payment)
     await scene.told()
-    await scene.run("update purchases set stock_released_at = null where payment_id = $1", payment)
-    return pay(payment)
+    await scene.run("update stock_reservations set state = 'HELD'")
+    return encode(Noun.ORDER, await order_of(scene, payment))
 
 
 @fault(Code.STOCK_RELEASED_WRONGLY)
 async def paid_purchase_lost_its_stock(scene: Scene) -> str:
     payment = await scene.buy()
     await scene.told()
-    await scene.run("update purchases set stock_released_at = now() where payment_id = $1", payment)
-    return pay(payment)
+    await scene.run("update stock_reservations set state = 'RELEASED'")
+    return encode(Noun.ORDER, await order_of(scene, payment))
+
+
+@fault(Code.STOCK_SOLD_WRONGLY)
+async def cancelled_purchase_took_its_stock(scene: Scene) -> str:
+    payment = await scene.buy(None)
+    await scene.cancel(payment)
+    await scene.told()
+    await scene.run("update stock_reservations set state = 'TAKEN'")
+    return encode(Noun.ORDER, await order_of(scene, payment))
+
+
+@fault(Code.STOCK_LEVEL_DIFFERS)
+async def thing_was_lost_without_a_word(scene: Scene) -> str:
+    variant: UUID = await scene.owner.fetchval(
+        "update stock_levels set on_hand = on_hand - 1 returning variant_id"
+    )
+    return encode(Noun.VARIANT, variant)
 
 
 @fault(Code.EARNINGS_DIFFER)

@@ -192,6 +192,58 @@ def only(report: Report, code: DifferenceCode) -> Difference:
     return difference
 
 
+async def make_product(
+    owner: asyncpg.Connection, product: UUID, creator: UUID, *, stock: int | None = None
+) -> UUID:
+    """Offer a product for 10.00 USD that comes in one variant, with so many of it in stock; return the variant."""
+    variant, location, level, at = uuid7(), uuid7(), uuid7(), now()
+    await owner.execute(
+        "insert into products (id, creator_id, title, price, currency, state, created_at, updated_at) "
+        "values ($1, $2, 'A thing', 1000, 'USD', 'active', $3, $3)",
+        product,
+        creator,
+        at,
+    )
+    await owner.execute(
+        "insert into product_variants (id, product_id, position, state, stock_tracked, created_at, updated_at) "
+        "values ($1, $2, 0, 'active', $3, $4, $4)",
+        variant,
+        product,
+        stock is not None,
+        at,
+    )
+    await owner.execute(
+        "insert into variant_prices (id, variant_id, currency, amount) values ($1, $2, 'USD', 1000)",
+        uuid7(),
+        variant,
+    )
+    if stock is not None:
+        await owner.execute(
+            "insert into stock_locations (id, creator_id, name, position, state, created_at, updated_at) "
+            "values ($1, $2, 'Main', 0, 'active', $3, $3)",
+            location,
+            creator,
+            at,
+        )
+        await owner.execute(
+            "insert into stock_levels (id, variant_id, location_id, on_hand, updated_at) "
+            "values ($1, $2, $3, $4, $5)",
+            level,
+            variant,
+            location,
+            stock,
+            at,
+        )
+        await owner.execute(
+            "insert into stock_movements (level_id, kind, on_hand, reserved, at) "
+            "values ($1, 'RECEIVED', $2, 0, $3)",
+            level,
+            stock,
+            at,
+        )
+    return variant
+
+
 @asynccontextmanager
 async def open_scene(dsn: str, folder: Path) -> AsyncIterator[Scene]:
     """Open a scene on a fresh database; the clock goes back to the wall's at the end."""
@@ -212,13 +264,7 @@ async def open_scene(dsn: str, folder: Path) -> AsyncIterator[Scene]:
         seller.user_id,
         at,
     )
-    await owner.execute(
-        "insert into products (id, creator_id, title, price, currency, stock, state, created_at, updated_at) "
-        "values ($1, $2, 'A thing', 1000, 'USD', 10, 'active', $3, $3)",
-        product,
-        creator,
-        at,
-    )
+    await make_product(owner, product, creator, stock=10)
     try:
         async with open_engine(settings, dsn, subscribers=False) as engine:
             sandbox = unwrapped(engine.provider)

@@ -224,7 +224,7 @@ class World:
 
     async def counts(self) -> dict[str, int]:
         """Return how many rows there are of everything that a refused operation must not write."""
-        tables = ("tips", "purchases", "payments", "payment_events", "outbox_events", "inbox_events")
+        tables = ("tips", "orders", "payments", "payment_events", "outbox_events", "inbox_events")
         moved = ("ledger.movement", "ledger.request", "earning_days", "creators", "products")
         return {table: await self.count(table) for table in (*tables, *moved)}
 

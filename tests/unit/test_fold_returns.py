@@ -8,6 +8,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -30,6 +31,7 @@ from services.fold import (
     Contradiction,
     DisputeEntry,
     Known,
+    Part,
     Position,
     Premature,
     RefundEntry,
@@ -250,7 +252,7 @@ class Payment:
                     tax=SPLIT.tax,
                 )
             )
-        position = replace(self.returns.position, captured=SPLIT if captured else None)
+        position = having(self.returns.position, captured=SPLIT if captured else None)
         after = Returns(position, tuple(refunds), tuple(disputes))
         followed, effects = follow(self.returns.refunds, after, START)
         refunded, pending, stand = standing(followed.refunds, followed.disputes)
@@ -264,7 +266,7 @@ class Payment:
         left = SPLIT.net - position.returned.net
         reserve = left // 10
         draft = chart.earning(payment=PAYMENT, creator_id=CREATOR, asset="USD", net=left, reserve=reserve)
-        position = replace(position, matured=True, reserve=reserve)
+        position = replace(having(position, reserve=reserve), matured=True)
         books = self.books.posted([draft] if left else [])
         return replace(self, returns=replace(self.returns, position=position), books=books)
 
@@ -273,11 +275,17 @@ class Payment:
         position = self.returns.position
         draft = chart.reserve_due(payment=PAYMENT, creator_id=CREATOR, asset="USD", amount=position.reserve)
         books = self.books.posted([draft] if position.reserve else [])
-        position = replace(position, reserve=0, reserve_released=True)
+        position = replace(having(position, reserve=0), reserve_released=True)
         return replace(self, returns=replace(self.returns, position=position), books=books)
 
     def balance(self, kind: AccountKind) -> int:
         return dict(self.books.balances).get(chart.creator(kind, "USD", CREATOR).code, 0)
+
+
+def having(position: Position, **changed: Any) -> Position:
+    """Return a position with its one part changed."""
+    (part,) = position.parts
+    return replace(position, parts=(replace(part, **changed),))
 
 
 def remembered(returns: Returns) -> Returns:
@@ -295,7 +303,7 @@ def remembered(returns: Returns) -> Returns:
 
 def fresh(asked: Sequence[tuple[UUID, int]] = ()) -> Payment:
     """Return a payment that nothing was told of but what we asked for ourselves; that needed it captured."""
-    position = Position(PAYMENT, CREATOR, "sandbox", "USD", SPLIT if asked else None)
+    position = Position(PAYMENT, "sandbox", "USD", (Part(PAYMENT, CREATOR, SPLIT if asked else None),))
     entries = []
     for identity, amount in asked:
         position, taken = set_aside(position, amount)

@@ -1,0 +1,1 @@
+"""Races over the public endpoint: many buyers, creators and tabs at once, judged by what the API tells."""
