@@ -252,7 +252,7 @@ async def test_nothing_is_told_when_the_provider_breaks(scene: Scene) -> None:
 async def test_nothing_is_told_when_the_database_refuses(scene: Scene, owner: asyncpg.Connection) -> None:
     await owner.execute(_LEAK)
     for table in (
-        *("creators", "products", "tips", "purchases", "payments", "refunds", "disputes"),
+        *("creators", "products", "tips", "orders", "payments", "refunds", "disputes"),
         *("payouts", "payout_accounts", "payout_schedules", "payment_methods"),
     ):
         await owner.execute(

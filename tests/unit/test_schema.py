@@ -93,6 +93,13 @@ def test_every_error_type_is_in_the_schema(built: GraphQLSchema) -> None:
     assert {found.name for found in built.get_possible_types(interface)} == {
         "InputError",
         "InsufficientStock",
+        "PriceChanged",
+        "DiscountRejected",
+        "BuyerLimitExceeded",
+        "NotReleased",
+        "AddressInvalid",
+        "CartCheckedOut",
+        "QuantityTooLarge",
         "PaymentDeclined",
         "AmountOutOfRange",
         "RefundTooLarge",
@@ -139,7 +146,7 @@ def test_every_nested_field_declared_by_name_is_bound() -> None:
 
 
 def test_every_edge_has_its_loader_and_every_loader_its_edge() -> None:
-    declared = {name for text in _sources() for name in re.findall(r'edge\(\s*"(\w+)"', text)}
+    declared = {name for text in _sources() for name in re.findall(r'(?:edge|loaders\.load)\(\s*"(\w+)"', text)}
 
     assert declared == set(LOADERS)
 
