@@ -13,9 +13,8 @@ import signal
 import statistics
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, NoReturn
@@ -28,9 +27,9 @@ import uvloop
 from app.postgres import PostgresUnavailable
 from app.settings import Settings
 from benchmarks import environment, processes
+from benchmarks.commerce_bench import CONNECTIONS, NAME, Bench, Effort, cpu, repeat, split, sql_of
 from benchmarks.commerce_shop import (
     CHECKOUT_REQUESTS,
-    Shirt,
     buy,
     ensure_page,
     ensure_product,
@@ -44,7 +43,7 @@ from benchmarks.operations import WrongAnswerError
 from benchmarks.processes import Place, Process, ProcessError
 from benchmarks.rush import RushError, ensure_books
 from benchmarks.saying import say, say_target
-from benchmarks.statements import LOG_LINE_PREFIX, Statements, is_frame, shown, without_idle
+from benchmarks.statements import LOG_LINE_PREFIX
 from core import ids
 from core.ids import Noun
 
@@ -54,53 +53,19 @@ LIST_CPU_TARGET_MILLISECONDS: Final = 30
 CHECKOUT_CPU_TARGET_MILLISECONDS: Final = 120
 FLOOR_RATIO_TARGET: Final = 2.4
 
-_NAME: Final = "comptoir-benchmark"
+DEFAULT: Final = Effort(rounds=7, lists=300, products=600, checkouts=60)
+QUICK: Final = Effort(rounds=3, lists=100, products=200, checkouts=20)
+
 _SHIRTS: Final = 40
 _STOCK: Final = 100_000
-_CONNECTIONS: Final = 4
 _COUNTED: Final = 50
-_IDLE_SECONDS: Final = 2.0
 _SETTLED_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.05
-_STATEMENTS_SHOWN: Final = 48
 _UNSETTLED: Final = """
     select exists (select from orders where id = any($1::uuid[]) and paid_at is null)
         or exists (select from sandbox.event where next_attempt_at is not null)
         or exists (select from inbox_events where state = 'PENDING')
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Effort:
-    """How much is measured."""
-
-    rounds: int
-    lists: int
-    products: int
-    checkouts: int
-
-
-DEFAULT: Final = Effort(rounds=7, lists=300, products=600, checkouts=60)
-QUICK: Final = Effort(rounds=3, lists=100, products=200, checkouts=20)
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """What every measurement works with."""
-
-    effort: Effort
-    place: Place
-    connection: "asyncpg.Connection[asyncpg.Record]"
-    web: Process
-    worker: Process
-    postmaster: int
-    shop: Connections
-    shirts: Sequence[Shirt]
-
-    def used(self) -> list[float]:
-        """Return the CPU seconds of web, worker and PostgreSQL since they started."""
-        own = [processes.cpu_seconds(process.pid) for process in (self.web, self.worker)]
-        return [*own, processes.postgres_cpu_seconds(self.postmaster)]
 
 
 def main() -> None:
@@ -145,7 +110,7 @@ async def _measure(place: Place, effort: Effort) -> dict[str, float]:
     for command in ("migrate", "seed"):
         processes.run(place, command)
     async with AsyncExitStack() as stack:
-        connection = await asyncpg.connect(place.dsn, server_settings={"application_name": _NAME})
+        connection = await asyncpg.connect(place.dsn, server_settings={"application_name": NAME})
         stack.push_async_callback(connection.close)
         for line in await environment.describe(connection, place.folder):
             say(line)
@@ -153,12 +118,12 @@ async def _measure(place: Place, effort: Effort) -> dict[str, float]:
         web = stack.enter_context(processes.web(place, port))
         worker = stack.enter_context(processes.worker(place, port))
         floor = stack.enter_context(_floor(place, floor_port))
-        shop = await stack.enter_async_context(connected(port, _CONNECTIONS))
-        memory = await stack.enter_async_context(connected(floor_port, _CONNECTIONS))
+        shop = await stack.enter_async_context(connected(port, CONNECTIONS))
+        memory = await stack.enter_async_context(connected(floor_port, CONNECTIONS))
         # The web process has made its keys in this folder by now.
         settings = Settings(_env_file=None, jwks_url="", state_directory=place.folder / "state")
         shirts = await open_shop(shop, settings, _SHIRTS, _STOCK)
-        # As autovacuum does within a minute. What is empty yet is left out: a plan for nothing is a bad one for more.
+        # As autovacuum does within a minute. What is empty yet is left out: plans for nothing are bad for more.
         await connection.execute("analyze creators, products, product_variants, variant_prices, stock_levels")
         postmaster = processes.postmaster_of(connection.get_server_pid())
         bench = Bench(effort, place, connection, web, worker, postmaster, shop, shirts)
@@ -200,20 +165,20 @@ async def _list(bench: Bench, memory: Connections, floor: Process) -> dict[str, 
     async def look_at_floor() -> None:
         ensure_page(await memory.ask(theirs))
 
-    await _repeat(look, count // 3)
-    await _repeat(look_at_floor, count // 3)
+    await repeat(look, count // 3)
+    await repeat(look_at_floor, count // 3)
     rounds: list[list[float]] = []
     floors: list[float] = []
     for number in range(bench.effort.rounds):
-        rounds.append(await _cpu(bench, look, count))
+        rounds.append(await cpu(bench, look, count))
         before = processes.cpu_seconds(floor.pid)
-        await _repeat(look_at_floor, count)
+        await repeat(look_at_floor, count)
         floors.append((processes.cpu_seconds(floor.pid) - before) * 1000 / count)
-        say(f"  round {number + 1}: {_split(rounds[-1])}, floor {floors[-1]:.2f}, ms per list")
+        say(f"  round {number + 1}: {split(rounds[-1])}, floor {floors[-1]:.2f}, ms per list")
     total = statistics.median(map(sum, rounds))
     web = statistics.median(parts[0] for parts in rounds)
     ratio = web / statistics.median(floors)
-    sql = await _sql(bench, look, _COUNTED)
+    sql = await sql_of(bench, look, _COUNTED)
     met = total <= LIST_CPU_TARGET_MILLISECONDS
     say_target("  CPU, ms", total, met, f"≤ {LIST_CPU_TARGET_MILLISECONDS}", 2)
     met = ratio <= FLOOR_RATIO_TARGET
@@ -237,12 +202,12 @@ async def _product(bench: Bench) -> dict[str, float]:
     async def look() -> None:
         ensure_product(await bench.shop.ask(request), shirt)
 
-    await _repeat(look, count // 3)
+    await repeat(look, count // 3)
     rounds = []
     for number in range(bench.effort.rounds):
-        rounds.append(await _cpu(bench, look, count))
-        say(f"  round {number + 1}: {_split(rounds[-1])}, ms per product")
-    sql = await _sql(bench, look, _COUNTED)
+        rounds.append(await cpu(bench, look, count))
+        say(f"  round {number + 1}: {split(rounds[-1])}, ms per product")
+    sql = await sql_of(bench, look, _COUNTED)
     return {
         "product_cpu_ms": round(statistics.median(map(sum, rounds)), 2),
         "product_sql": round(sql, 2),
@@ -280,7 +245,7 @@ async def _checkout(bench: Bench) -> dict[str, float]:
                 raise WrongAnswerError("An order has no id.")
             orders.append(order)
 
-        await _repeat(one, times)
+        await repeat(one, times)
         deadline = time.monotonic() + _SETTLED_SECONDS
         while await bench.connection.fetchval(_UNSETTLED, orders):
             if time.monotonic() > deadline:
@@ -294,11 +259,11 @@ async def _checkout(bench: Bench) -> dict[str, float]:
         before = bench.used()
         await check_out(count)
         rounds.append([(b - a) * 1000 / count for a, b in zip(before, bench.used(), strict=True)])
-        say(f"  round {number + 1}: {_split(rounds[-1])}, ms per order")
+        say(f"  round {number + 1}: {split(rounds[-1])}, ms per order")
     total = statistics.median(map(sum, rounds))
-    sql = await _sql(bench, lambda: check_out(count), 1, each=count)
+    sql = await sql_of(bench, lambda: check_out(count), 1, each=count)
     say("  the same one by one, so that nothing is settled together with others")
-    alone = await _sql(bench, lambda: check_out(1), count // 2)
+    alone = await sql_of(bench, lambda: check_out(1), count // 2)
     met = total <= CHECKOUT_CPU_TARGET_MILLISECONDS
     say_target("  CPU, ms", total, met, f"≤ {CHECKOUT_CPU_TARGET_MILLISECONDS}", 1)
     say_target("  statements", sql, sql <= CHECKOUT_SQL_TARGET, f"≤ {CHECKOUT_SQL_TARGET}", 1)
@@ -308,60 +273,6 @@ async def _checkout(bench: Bench) -> dict[str, float]:
         "checkout_sql_alone": round(alone, 2),
         "checkout_requests": CHECKOUT_REQUESTS,
     }
-
-
-# Measuring ------------------------------------------------------------------------------------------------
-
-
-async def _repeat(do: Callable[[], Awaitable[None]], count: int, at_once: int = _CONNECTIONS) -> None:
-    """Do something so often, so many at once."""
-    numbers = iter(range(count))
-
-    async def some() -> None:
-        for _ in numbers:
-            await do()
-
-    async with asyncio.TaskGroup() as group:
-        for _ in range(at_once):
-            group.create_task(some())
-
-
-async def _cpu(bench: Bench, do: Callable[[], Awaitable[None]], count: int) -> list[float]:
-    """Return the CPU milliseconds of web, worker and PostgreSQL for each of ``count``."""
-    before = bench.used()
-    await _repeat(do, count)
-    return [(b - a) * 1000 / count for a, b in zip(before, bench.used(), strict=True)]
-
-
-def _split(parts: Sequence[float]) -> str:
-    web, worker, postgres = parts
-    return f"{sum(parts):6.2f} = web {web:.2f} + worker {worker:.2f} + PostgreSQL {postgres:.2f}"
-
-
-async def _sql(bench: Bench, do: Callable[[], Awaitable[None]], count: int, *, each: int = 1) -> float:
-    """Return how many statements one operation takes, less what is polled while idle, and say which they are.
-
-    ``do`` is run ``count`` times, and each run is of ``each`` operations.
-    """
-    operations = count * each
-    async with Statements(bench.connection, bench.place.server_log, _NAME) as statements:
-        await statements.begin()
-        await asyncio.sleep(_IDLE_SECONDS)
-        idle = await statements.executed()
-        await statements.begin()
-        began = time.perf_counter()
-        for _ in range(count):
-            await do()
-        seconds = time.perf_counter() - began
-        busy = await statements.executed()
-    left = without_idle(busy, idle, seconds / _IDLE_SECONDS)
-    for sql, executed in sorted(left.items(), key=lambda item: -item[1].count)[:_STATEMENTS_SHOWN]:
-        planning, milliseconds = executed.planning_milliseconds / operations, executed.milliseconds / operations
-        say(f"  {executed.count / operations:6.2f}  {planning:6.2f} + {milliseconds:5.2f} ms  {shown(sql)}")
-    frames = sum(one.count for sql, one in left.items() if is_frame(sql)) / operations
-    total = sum(one.count for one in left.values()) / operations
-    say(f"  {total:.1f} statements = {total - frames:.1f} and {frames:.1f} that begin or end transactions")
-    return total
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from races.caller import Reply, expect
-from races.shop import Guest, Order, Payment
+from races.guests import Guest, Order, Payment
 
 SOLD_OUT: Final = frozenset({"OUT_OF_STOCK", "RESERVATION_EXPIRED"})
 

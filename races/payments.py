@@ -8,8 +8,9 @@ from typing import Final
 
 from races import operations
 from races.caller import Caller, Reply, expect, new_key, together
+from races.guests import Guest, Payment
 from races.judging import SOLD_OUT, counted, ends, losers, winners
-from races.shop import Guest, Payment, Product
+from races.shop import Product
 from races.track import Track
 
 CONFIRMS: Final = 6

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from races import operations
 from races.caller import Caller, Reply, expect, together
+from races.guests import Guest
 from races.judging import SOLD_OUT, counted, ends, losers, winners
-from races.shop import Guest
 from races.track import Track
 
 BUYERS: Final = 50

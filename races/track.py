@@ -7,7 +7,8 @@ from functools import partial
 from typing import TypeVar
 
 from races.caller import Caller, Meter, expect, together
-from races.shop import Creator, Guest, Order, Payment, Product
+from races.guests import Guest, Order, Payment
+from races.shop import Creator, Product
 
 T = TypeVar("T")
 

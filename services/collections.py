@@ -13,9 +13,10 @@ from core.errors import ErrorCode, Refused, not_found
 from core.ids import uuid7
 from core.viewer import Viewer
 from models.database import Connection, Transaction
-from services import creators, offers
+from services import creators, product_limits
 from services.engine import Engine
 from services.paging import Page, PageQuery, fetch_page
+from services.product_limits import invalid
 from services.requests import Request, once
 
 _SLUG: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,58}[a-z0-9])?")
@@ -113,7 +114,7 @@ async def create(engine: Engine, viewer: Viewer, command: CreateCollection) -> t
         "description": command.description,
     }
     request = Request.of(viewer, "collectionCreate", command.key, body)
-    offers.check_texts(command.title, command.description)
+    product_limits.check_texts(command.title, command.description)
     _check_slug(command.slug)
     collection_id = uuid7()
 
@@ -149,7 +150,7 @@ async def update(engine: Engine, viewer: Viewer, command: UpdateCollection) -> t
         "description": command.description,
     }
     request = Request.of(viewer, "collectionUpdate", command.key, body)
-    offers.check_texts(command.title, command.description)
+    product_limits.check_texts(command.title, command.description)
     if command.slug is not None:
         _check_slug(command.slug)
 
@@ -191,7 +192,7 @@ async def set_products(engine: Engine, viewer: Viewer, command: SetProducts) -> 
     body = {"collection": command.collection_id, "products": command.product_ids}
     request = Request.of(viewer, "collectionProductsSet", command.key, body)
     if len(command.product_ids) > _MAXIMUM_PRODUCTS or len(set(command.product_ids)) < len(command.product_ids):
-        raise offers.invalid(f"A collection has at most {_MAXIMUM_PRODUCTS} products, each once.", "productIds")
+        raise invalid(f"A collection has at most {_MAXIMUM_PRODUCTS} products, each once.", "productIds")
 
     async def act(transaction: Transaction) -> dict[str, UUID]:
         connection = transaction.connection
@@ -241,9 +242,7 @@ async def _lock_own(connection: Connection, viewer: Viewer, collection_id: UUID,
 
 def _check_slug(slug: str) -> None:
     if not _SLUG.fullmatch(slug):
-        raise offers.invalid(
-            "A slug has 1 to 60 small letters, digits and hyphens, no hyphen at either end.", "slug"
-        )
+        raise invalid("A slug has 1 to 60 small letters, digits and hyphens, no hyphen at either end.", "slug")
 
 
 def _taken() -> Refused:

@@ -1,4 +1,4 @@
-"""Guests: who buys or pays without signing in holds the cart's or the payment's own token, good for nothing else."""
+"""Guests: who buys or pays without signing in holds a token of the cart or the payment, good for nothing else."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final

@@ -13,8 +13,9 @@ from core.errors import ErrorCode, Refused, not_found
 from core.ids import uuid7
 from core.viewer import Viewer
 from models.database import Transaction
-from services import creators, offers
+from services import creators
 from services.engine import Engine
+from services.product_limits import invalid
 from services.products import lock_own
 from services.requests import Request, once
 
@@ -113,7 +114,7 @@ async def announce(engine: Engine, viewer: Viewer, command: AnnounceUpload) -> t
     request = Request.of(viewer, "mediaUpload", command.key, body)
     name = command.file_name.strip()
     if not 1 <= len(name) <= _MAXIMUM_NAME_LENGTH or not name.isprintable() or "/" in name or "\\" in name:
-        raise offers.invalid(f"A file name has 1 to {_MAXIMUM_NAME_LENGTH} characters and no path.", "fileName")
+        raise invalid(f"A file name has 1 to {_MAXIMUM_NAME_LENGTH} characters and no path.", "fileName")
     if not _MEDIA_TYPE.fullmatch(command.content_type):
         raise Refused(ErrorCode.MEDIA_INVALID, "Send a media type such as application/pdf.", path=("contentType",))
     if command.size < 1:
@@ -191,10 +192,10 @@ async def set_pictures(engine: Engine, viewer: Viewer, command: SetPictures) -> 
     request = Request.of(viewer, "productPicturesSet", command.key, body)
     ids = [media_id for media_id, _ in command.pictures]
     if len(ids) > _MAXIMUM_PICTURES or len(set(ids)) < len(ids):
-        raise offers.invalid(f"A product has at most {_MAXIMUM_PICTURES} pictures, each once.", "pictures")
+        raise invalid(f"A product has at most {_MAXIMUM_PICTURES} pictures, each once.", "pictures")
     for number, (_, text) in enumerate(command.pictures):
         if text is not None and len(text) > _MAXIMUM_TEXT_LENGTH:
-            raise offers.invalid(
+            raise invalid(
                 f"An alternative text has at most {_MAXIMUM_TEXT_LENGTH} characters.",
                 "pictures",
                 str(number),

@@ -13,8 +13,9 @@ from core.ids import uuid7
 from core.money import Money
 from core.viewer import Viewer
 from models.database import Connection, Transaction
-from services import creators, offers, variant_rows
+from services import creators, product_limits, variant_rows
 from services.engine import Engine
+from services.product_limits import invalid
 from services.requests import Request, once
 from services.variant_rows import VariantDraft
 
@@ -162,14 +163,14 @@ async def create(engine: Engine, viewer: Viewer, command: CreateProduct) -> tupl
     IDEMPOTENCY_KEY_REUSED.
     """
     request = Request.of(viewer, "productCreate", command.key, command.body())
-    offers.check_texts(command.title, command.description)
-    offers.check_limit(command.per_buyer_limit, "A limit per buyer", "perBuyerLimit")
-    options = offers.clean_options(command.options)
-    tags = offers.clean_tags(command.tags)
+    product_limits.check_texts(command.title, command.description)
+    product_limits.check_limit(command.per_buyer_limit, "A limit per buyer", "perBuyerLimit")
+    options = product_limits.clean_options(command.options)
+    tags = product_limits.clean_tags(command.tags)
     if command.state == "archived":
-        raise offers.invalid("A product begins as a draft, or on sale.", "state")
+        raise invalid("A product begins as a draft, or on sale.", "state")
     drafts = _drafts(engine, command, len(options))
-    offers.ensure_capturable(engine, command.manual_capture)
+    product_limits.ensure_capturable(engine, command.manual_capture)
     product_id = uuid7()
     first = drafts[0].prices[0].currency
     lowest = min(price.minor for draft in drafts for price in draft.prices if price.currency == first)
@@ -217,19 +218,19 @@ async def update(engine: Engine, viewer: Viewer, command: UpdateProduct) -> tupl
     AMOUNT_TOO_SMALL, AMOUNT_TOO_LARGE, PROVIDER_UNSUPPORTED (manual capture), IDEMPOTENCY_KEY_REUSED.
     """
     request = Request.of(viewer, "productUpdate", command.key, command.body())
-    offers.check_texts(command.title, command.description)
-    offers.check_stock(command.stock, "stock")
-    offers.check_limit(command.per_buyer_limit, "A limit per buyer", "perBuyerLimit")
-    options = None if command.options is None else offers.clean_options(command.options)
-    tags = None if command.tags is None else offers.clean_tags(command.tags)
+    product_limits.check_texts(command.title, command.description)
+    product_limits.check_stock(command.stock, "stock")
+    product_limits.check_limit(command.per_buyer_limit, "A limit per buyer", "perBuyerLimit")
+    options = None if command.options is None else product_limits.clean_options(command.options)
+    tags = None if command.tags is None else product_limits.clean_tags(command.tags)
     if command.unlimited_stock and command.stock is not None:
-        raise offers.invalid("Send either a stock or unlimitedStock.", "stock")
+        raise invalid("Send either a stock or unlimitedStock.", "stock")
     if command.release_now and command.releases_at is not None:
-        raise offers.invalid("Send either releasesAt or releaseNow.", "releasesAt")
+        raise invalid("Send either releasesAt or releaseNow.", "releasesAt")
     if command.price is not None:
         # Whether it may be nothing is known once the product is.
-        offers.check_prices(engine, [command.price], "price", pays_what_they_want=True, single=True)
-    offers.ensure_capturable(engine, command.manual_capture)
+        product_limits.check_prices(engine, [command.price], "price", pays_what_they_want=True, single=True)
+    product_limits.ensure_capturable(engine, command.manual_capture)
 
     async def act(transaction: Transaction) -> dict[str, UUID]:
         connection, at = transaction.connection, now()
@@ -237,10 +238,10 @@ async def update(engine: Engine, viewer: Viewer, command: UpdateProduct) -> tupl
         if product["state"] == "archived":
             raise product_not_active()
         if options is not None and len(options) != len(product["options"]):
-            raise offers.invalid("A product keeps the number of its options; give them other names.", "options")
+            raise invalid("A product keeps the number of its options; give them other names.", "options")
         changed = _changed(product, command, options, tags)
         if command.price is not None:
-            offers.check_prices(
+            product_limits.check_prices(
                 engine, [command.price], "price", pays_what_they_want=changed["pays_what_they_want"], single=True
             )
         # A price of 0 is sound only where buyers pay what they want: that is told before it, and taken back after.
@@ -286,7 +287,7 @@ async def lock_own(connection: Connection, viewer: Viewer, product_id: UUID) -> 
 async def ensure_priced(connection: Connection, product_id: UUID) -> None:
     """Refuse a product of which anything costs nothing: INPUT_INVALID."""
     if await connection.fetchval(_HAS_FREE, product_id):
-        raise offers.invalid("It costs nothing as yet. Give it prices first.", "paysWhatTheyWant")
+        raise invalid("It costs nothing as yet. Give it prices first.", "paysWhatTheyWant")
 
 
 def product_not_active() -> Refused:
@@ -298,16 +299,16 @@ def _drafts(engine: Engine, command: CreateProduct, options: int) -> list[Varian
     free = command.pays_what_they_want
     if not command.variants:
         if command.price is None:
-            raise offers.invalid("Send a price, or variants with theirs.", "price")
+            raise invalid("Send a price, or variants with theirs.", "price")
         only = VariantDraft(prices=(command.price,), stock=command.stock)
-        return [offers.clean_draft(engine, only, options, pays_what_they_want=free, single=True)]
+        return [product_limits.clean_draft(engine, only, options, pays_what_they_want=free, single=True)]
     if command.price is not None or command.stock is not None:
-        raise offers.invalid("Prices and stock are given with each of the variants.", "variants")
+        raise invalid("Prices and stock are given with each of the variants.", "variants")
     drafts = [
-        offers.clean_draft(engine, draft, options, "variants", str(number), pays_what_they_want=free)
+        product_limits.clean_draft(engine, draft, options, "variants", str(number), pays_what_they_want=free)
         for number, draft in enumerate(command.variants)
     ]
-    offers.check_together(drafts)
+    product_limits.check_together(drafts)
     return drafts
 
 
@@ -339,7 +340,7 @@ async def _update_variant(connection: Connection, product: Any, command: UpdateP
         return
     found = await connection.fetch(_ACTIVE_VARIANTS, command.product_id)
     if len(found) != 1:
-        raise offers.invalid(
+        raise invalid(
             "This product has several variants. Change each with variantUpdate.",
             "price" if command.price is not None else "stock",
         )
@@ -350,7 +351,7 @@ async def _update_variant(connection: Connection, product: Any, command: UpdateP
     if command.stock is None and not command.unlimited_stock:
         return
     if found[0]["licence_policy"] == "POOL":
-        raise offers.invalid("It has as many to sell as there are keys. Upload keys instead.", "stock")
+        raise invalid("It has as many to sell as there are keys. Upload keys instead.", "stock")
     await connection.execute(_TRACK, variant_id, command.stock is not None, at)
     if command.stock is not None:
         await variant_rows.set_stock(variant_id, product["creator_id"], command.stock, on=connection, at=at)

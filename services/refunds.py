@@ -144,9 +144,7 @@ async def ask(engine: Engine, refund_id: UUID, *, replayed: bool) -> None:
         await _quietly(_call, engine, await fetch_one(engine.database.reader, _READ_TO_CALL, refund_id))
         return
     at = now()
-    claimed = await engine.database.writer.fetchrow(
-        _TAKE_OVER, refund_id, at, claimed_until(engine, at, calls=2)
-    )
+    claimed = await engine.database.writer.fetchrow(_TAKE_OVER, refund_id, at, claimed_until(engine, at, calls=2))
     if claimed is not None:
         await _quietly(_advance, engine, claimed)
 

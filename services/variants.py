@@ -12,8 +12,9 @@ from core.errors import not_found
 from core.money import Money
 from core.viewer import Viewer
 from models.database import Connection, Transaction
-from services import offers, variant_rows
+from services import product_limits, variant_rows
 from services.engine import Engine
+from services.product_limits import invalid
 from services.products import lock_own, product_not_active
 from services.requests import Request, once
 from services.variant_rows import VariantDraft
@@ -101,9 +102,9 @@ async def create(engine: Engine, viewer: Viewer, command: CreateVariant) -> tupl
         if product["state"] == "archived":
             raise product_not_active()
         numbers = await connection.fetchrow(_NUMBERS, command.product_id)
-        if numbers is not None and numbers["active"] >= offers.MAXIMUM_VARIANTS:
-            raise offers.too_many_variants("productId")
-        draft = offers.clean_draft(
+        if numbers is not None and numbers["active"] >= product_limits.MAXIMUM_VARIANTS:
+            raise product_limits.too_many_variants("productId")
+        draft = product_limits.clean_draft(
             engine, command.draft, len(product["options"]), pays_what_they_want=product["pays_what_they_want"]
         )
         (variant_id,) = await variant_rows.insert(
@@ -129,18 +130,18 @@ async def update(engine: Engine, viewer: Viewer, command: UpdateVariant) -> tupl
     AMOUNT_TOO_SMALL, AMOUNT_TOO_LARGE, CURRENCY_NOT_SUPPORTED, IDEMPOTENCY_KEY_REUSED.
     """
     request = Request.of(viewer, "variantUpdate", command.key, command.body())
-    offers.check_stock(command.stock, "stock")
-    offers.check_shipping(command.sku, command.weight_grams)
-    offers.check_limit(command.download_limit, "A limit of downloads", "downloadLimit")
-    offers.check_limit(command.licence_activations, "A limit of activations", "licenceActivations")
+    product_limits.check_stock(command.stock, "stock")
+    product_limits.check_shipping(command.sku, command.weight_grams)
+    product_limits.check_limit(command.download_limit, "A limit of downloads", "downloadLimit")
+    product_limits.check_limit(command.licence_activations, "A limit of activations", "licenceActivations")
     if command.unlimited_stock and command.stock is not None:
-        raise offers.invalid("Send either a stock or unlimitedStock.", "stock")
+        raise invalid("Send either a stock or unlimitedStock.", "stock")
 
     async def act(transaction: Transaction) -> dict[str, UUID]:
         connection, at = transaction.connection, now()
         variant = await lock_variant(connection, viewer, command.variant_id)
         if command.prices is not None:
-            offers.check_prices(
+            product_limits.check_prices(
                 engine, command.prices, "prices", pays_what_they_want=variant["pays_what_they_want"]
             )
         try:
@@ -172,7 +173,7 @@ async def archive(engine: Engine, viewer: Viewer, command: ArchiveVariant) -> tu
         variant = await lock_variant(connection, viewer, command.variant_id)
         numbers = await connection.fetchrow(_NUMBERS, variant["product_id"])
         if numbers is not None and numbers["active"] < 2:
-            raise offers.invalid("A product has at least one variant. Archive the product instead.", "variantId")
+            raise invalid("A product has at least one variant. Archive the product instead.", "variantId")
         await connection.execute(_ARCHIVE, command.variant_id, at)
         await variant_rows.keep_price(variant["product_id"], on=connection, at=at)
         return {"variant": command.variant_id}
@@ -202,12 +203,12 @@ def _changed(variant: Any, command: UpdateVariant) -> Sequence[Any]:
     """Return the columns of ``_UPDATE`` in their order, as they will be."""
     policy = variant["licence_policy"]
     if command.licence_policy not in {None, policy} and "POOL" in {policy, command.licence_policy}:
-        raise offers.invalid("A variant with uploaded keys is made as such, and stays it.", "licencePolicy")
+        raise invalid("A variant with uploaded keys is made as such, and stays it.", "licencePolicy")
     if policy == "POOL" and (command.stock is not None or command.unlimited_stock):
-        raise offers.invalid("It has as many to sell as there are keys. Upload keys instead.", "stock")
+        raise invalid("It has as many to sell as there are keys. Upload keys instead.", "stock")
     choices = list(variant["choices"])
     if command.choices is not None:
-        choices = list(offers.clean_choices(command.choices, len(variant["options"]), "choices"))
+        choices = list(product_limits.clean_choices(command.choices, len(variant["options"]), "choices"))
     tracked = variant["stock_tracked"]
     if command.stock is not None or command.unlimited_stock:
         tracked = command.stock is not None

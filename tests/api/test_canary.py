@@ -54,6 +54,7 @@ COLUMNS = """
     union all select concat_ws(' ', status, reason, failure_code, provider_reference) from refunds
     union all select concat_ws(' ', status, reason, provider_reference) from payouts
     union all select concat_ws(' ', status, reason) from payment_events
+    union all select concat_ws(' ', kind, status, reason, data) from order_events
 """
 _LEAK = """
     create function public.leak() returns trigger language plpgsql as $$
@@ -61,6 +62,9 @@ _LEAK = """
         raise exception 'the row is %', to_json(new) using detail = to_json(new)::text;
     end $$
 """
+
+
+PRODUCT = {"variants": None, "options": [], "state": "ACTIVE", "releasesAt": None}
 
 
 @dataclass
@@ -124,6 +128,7 @@ class Scene:
             "Int": 1,
             "Decimal": "5.00",
             "CurrencyCode": "USD",
+            "DateTime": "2026-01-01T00:00:00Z",
             "ID": self.ids.get(name, f"{WORD}_id"),
         }
         texts = {
@@ -168,7 +173,7 @@ async def scene(dsn: str, logged: io.StringIO) -> AsyncIterator[Scene]:
         await scene.mutate("creatorCreate", "owner")
         creator = await world.scalar("select id from creators")
         scene.ids["creatorId"] = encode(Noun.CREATOR, creator)
-        await scene.mutate("productCreate", "owner")
+        await scene.mutate("productCreate", "owner", **PRODUCT)
         scene.ids["productId"] = encode(Noun.PRODUCT, await world.scalar("select id from products"))
         for key, method in (("disputed", "tok_dispute"), ("paid", "tok_success"), ("open", None)):
             tip = await scene.mutate("tipCreate", "payer", amount={"amount": "50.00", "currency": "USD"})
@@ -382,7 +387,7 @@ async def on_stripe(dsn: str, logged: io.StringIO, desk: Desk) -> AsyncIterator[
         scene.secrets |= {KEY, KEY[8:], KEY[-6:], *_STRIPE_SECRETS, *(each[6:] for each in _STRIPE_SECRETS)}
         await scene.mutate("creatorCreate", "owner")
         scene.ids["creatorId"] = encode(Noun.CREATOR, await world.scalar("select id from creators"))
-        await scene.mutate("productCreate", "owner")
+        await scene.mutate("productCreate", "owner", **PRODUCT)
         scene.ids["productId"] = encode(Noun.PRODUCT, await world.scalar("select id from products"))
         yield scene
 

@@ -38,9 +38,7 @@ async def test_the_last_one_is_sold_to_one_of_twenty_buyers(idle: World) -> None
     assert len(refusals) == 19
     assert {(error["code"], error["available"]) for error in refusals} == {("OUT_OF_STOCK", 0)}
     assert await idle.scalar("select sum(on_hand - reserved)::int from stock_levels") == 0
-    assert (
-        await idle.count("orders") == await idle.count("payments") == await idle.count("sandbox.payment") == 1
-    )
+    assert await idle.count("orders") == await idle.count("payments") == await idle.count("sandbox.payment") == 1
 
 
 async def test_twenty_repeats_of_one_purchase_reserve_one(idle: World) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from races.caller import RaceError, Refusal, Reply
+from races.guests import Order, Payment
 from races.judging import SOLD_OUT, Ended, counted, losers, winners
-from races.shop import Order, Payment
 
 GUEST: Any = None
 DONE = Reply({}, ())
