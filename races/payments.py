@@ -16,7 +16,7 @@ from races.track import Track
 CONFIRMS: Final = 6
 REFUNDS: Final = 10
 CANCELED: Final = 12
-HEAD_START_SECONDS: Final = 0.03
+HEAD_START_SECONDS: Final = 0.01
 BUYERS_OF_TWO: Final = 12
 UNITS_OF_TWO: Final = 4
 
