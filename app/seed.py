@@ -7,11 +7,22 @@ from uuid import UUID
 from app.engine import open_engine
 from app.settings import Settings
 from core.clock import now
+from core.discounts import DiscountKind
 from core.ids import uuid7
 from core.money import Money, currency
 from core.scopes import PERSONAL_SCOPES
 from core.viewer import Viewer
-from services import collections, creators, products, taxes, users, variant_rows
+from services import (
+    collections,
+    creators,
+    discount_terms,
+    products,
+    shipping_methods,
+    shipping_zones,
+    taxes,
+    users,
+    variant_rows,
+)
 from services.engine import Engine
 
 _WEEK: Final = timedelta(days=7)
@@ -66,9 +77,9 @@ async def seed(settings: Settings, dsn: str) -> str:
             await engine.database.writer.execute(
                 _ADD_FEE_RULE, uuid7(), kind, code, percent, fixed, int(_WEEK.total_seconds()), now()
             )
-        await taxes.load_bundled(engine)
         if settings.is_production:
-            return f"There are {len(_FEE_RULES)} fee rules."
+            return f"There are {len(_FEE_RULES)} fee rules. Tax rates are yours to load: comptoir tax import."
+        await taxes.load_bundled(engine)
         for handle, name, bio, offers in _CREATORS:
             await _creator(engine, settings.issuer, handle, name, bio, offers)
     return f"There are {len(_FEE_RULES)} fee rules and {len(_CREATORS)} made-up creators with their products."
@@ -128,3 +139,26 @@ async def _tunics(engine: Engine, viewer: Viewer, creator_id: UUID) -> None:
     collection_id, _ = await collections.create(engine, viewer, made)
     chosen = collections.SetProducts(collection_id, (product_id,), key="seed:winter:products")
     await collections.set_products(engine, viewer, chosen)
+    await _shipping(engine, viewer, creator_id)
+
+
+async def _shipping(engine: Engine, viewer: Viewer, creator_id: UUID) -> None:
+    """Have tunics shipped everywhere, and a code that takes something off."""
+    zone = shipping_zones.CreateZone(creator_id, "Everywhere", (), key="seed:everywhere")
+    zone_id, _ = await shipping_zones.create_zone(engine, viewer, zone)
+    rates = tuple(
+        shipping_methods.RateGiven(Money(amount, currency(code))) for amount, code in ((700, "USD"), (600, "EUR"))
+    )
+    method = shipping_methods.CreateMethod(zone_id, "Paper boat", 3, 9, rates, key="seed:paper-boat")
+    await shipping_methods.create_method(engine, viewer, method)
+    tenth_off = discount_terms.CreateDiscount(
+        creator_id,
+        "TENTH",
+        "A tenth off",
+        DiscountKind.PERCENT,
+        1_000,
+        None,
+        discount_terms.Terms(),
+        key="seed:tenth",
+    )
+    await discount_terms.create(engine, viewer, tenth_off)
