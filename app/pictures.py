@@ -46,7 +46,8 @@ def look(data: bytes) -> Looked:
         raise NotAPictureError("Send a PNG, JPEG, WebP, GIF or AVIF picture.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_many_pixels() from None
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, LookupError) as error:
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, LookupError, RuntimeError) as error:
+        # RuntimeError is what the AVIF decoder says of anything it cannot read.
         raise NotAPictureError("This picture is damaged.") from error
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
+import structlog
 from babel.core import Locale, UnknownLocaleError
 from babel.dates import format_date
 from babel.numbers import format_currency, format_decimal, format_percent
@@ -19,11 +20,13 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from core.errors import Refused
+from app.http import trace_id
+from core.errors import ErrorCode, Refused
 from core.money import money
 from core.orders import OrderStatus, order_message
 from core.payments import PaymentStatus, status_message
 from core.refunds import RefundStatus, refund_message
+from models.database import DATABASE_ERRORS
 from services import receipts
 from services.receipts import Receipt
 
@@ -44,18 +47,30 @@ _PREFERENCE: Final = re.compile(
 _MAXIMUM_LANGUAGES: Final = 20
 _DEFAULT: Final = Locale("en")
 
+log = structlog.get_logger(__name__)
 _environment: Final = Environment(
     loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
 )
 
 
 async def receipt(request: Request) -> Response:
-    """Answer GET /receipts/{token}: 200 with the page, or 404 with ``code`` and ``message``."""
-    try:
-        found = await receipts.open_link(request.app.state.engine, request.path_params["token"])
-    except Refused as refused:
-        return JSONResponse({"code": refused.code.value, "message": refused.message}, status_code=404)
+    """Answer GET /receipts/{token}: 200 with the page, or 404 or 503 with ``code`` and ``message``."""
+    with structlog.contextvars.bound_contextvars(trace_id=trace_id(request)):
+        try:
+            found = await receipts.open_link(request.app.state.engine, request.path_params["token"])
+        except Refused as refused:
+            return _problem(404, refused.code, refused.message)
+        except DATABASE_ERRORS as error:
+            log.error("receipt could not be shown", error=type(error).__name__)
+            response = _problem(503, ErrorCode.INTERNAL, "The receipt cannot be shown at the moment. Try again.")
+            response.headers["retry-after"] = "5"
+            return response
     return HTMLResponse(page(found, locale_of(request.headers.get("accept-language"))), headers=_HEADERS)
+
+
+def _problem(status: int, code: ErrorCode, message: str) -> JSONResponse:
+    body = {"code": code.value, "message": message}
+    return JSONResponse(body, status_code=status, headers={"cache-control": "no-store"})
 
 
 def page(found: Receipt, locale: Locale) -> str:

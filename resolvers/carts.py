@@ -7,11 +7,11 @@ import strawberry
 
 from core.clock import now
 from core.ids import Noun
-from core.money import Money, currency
 from core.scopes import Scope
 from resolvers import shown_carts
 from resolvers.context import Info
 from resolvers.fields import Id, id_of, mutation, query
+from resolvers.variants import price_of
 from schema.carts import (
     Cart,
     CartCreateInput,
@@ -20,7 +20,6 @@ from schema.carts import (
     CartUpdateInput,
     CartUpdatePayload,
 )
-from schema.money import MoneyInput
 from services import baskets, carts
 
 
@@ -99,7 +98,7 @@ def _wishes(lines: Sequence[CartLineInput]) -> list[carts.Wish]:
         carts.Wish(
             id_of(Noun.VARIANT, line.variant_id, "lines", str(index), "variantId"),
             line.quantity,
-            None if line.chosen_price is None else parsed(line.chosen_price),
+            None if line.chosen_price is None else price_of(line.chosen_price, "lines", str(index), "chosenPrice"),
         )
         for index, line in enumerate(lines)
     ]
@@ -107,8 +106,3 @@ def _wishes(lines: Sequence[CartLineInput]) -> list[carts.Wish]:
 
 def _methods(texts: Sequence[strawberry.ID]) -> list[UUID]:
     return [id_of(Noun.SHIPPING_METHOD, text, "shippingMethodIds", str(index)) for index, text in enumerate(texts)]
-
-
-def parsed(given: MoneyInput) -> Money:
-    """Return an amount that may be nothing: what is given away, or what is paid for it."""
-    return given.parsed() if given.amount else Money(0, currency(given.currency))

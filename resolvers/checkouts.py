@@ -5,10 +5,10 @@ import strawberry
 from core.ids import Noun
 from core.scopes import Scope
 from resolvers import shown
-from resolvers.carts import parsed
 from resolvers.context import Info
 from resolvers.fields import id_of, mutation
 from resolvers.payments import guest_token
+from resolvers.variants import price_of
 from schema.checkouts import CheckoutCompleteInput, CheckoutCompletePayload
 from services import checkouts
 
@@ -25,7 +25,7 @@ class CheckoutMutation:
     async def checkout_complete(self, info: Info, input: CheckoutCompleteInput) -> CheckoutCompletePayload:  # ruff: ignore[builtin-argument-shadowing]
         command = checkouts.Complete(
             cart_id=id_of(Noun.CART, input.cart_id, "cartId"),
-            expected_total=parsed(input.expected_total),
+            expected_total=price_of(input.expected_total, "expectedTotal"),
             key=input.idempotency_key,
         )
         done = await checkouts.complete(info.context.engine, info.context.viewer, command)

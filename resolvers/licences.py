@@ -102,7 +102,8 @@ class LicenceMutation:
 
     @mutation(
         description="Replace a licence key that got around: the old one is good no more, wherever it is in use. "
-        "By its buyer, with the cart's or payment's token too, or by its creator with PRODUCTS_WRITE beside.",
+        "By its buyer, with the cart's or payment's token too, or by its creator with PRODUCTS_WRITE beside; "
+        "a key that was uploaded by its creator alone.",
         scope=Scope.PURCHASES_WRITE,
         payload=LicenceKeyRotatePayload,
         guests=True,

@@ -206,6 +206,8 @@ def product_conditions(where: Any) -> Sequence[Condition]:
     if where.collection_id is not None:
         key = id_of(Noun.COLLECTION, where.collection_id, "where", "collectionId")
         conditions.append(Within("id", _IN_COLLECTION, key))
+    if where.state is not None:
+        conditions.append(Compare("state", "=", where.state.value))
     if where.creator_id is not None:
         conditions.append(Compare("creator_id", "=", id_of(Noun.CREATOR, where.creator_id, "where", "creatorId")))
     if where.in_stock is not None:
@@ -222,6 +224,6 @@ def product_conditions(where: Any) -> Sequence[Condition]:
                     "Send both prices in the currency of the filter.",
                     path=("where", "price"),
                 )
-            # Nothing has a price of zero, but a range may well begin there.
+            # Where buyers pay what they want a price may be zero, and any range may begin there.
             conditions.append(Compare("price", operator, bound.parsed().minor if bound.amount else 0))
     return conditions

@@ -5,11 +5,11 @@ import strawberry
 from core.ids import Noun
 from core.scopes import Scope
 from resolvers import shown
-from resolvers.carts import parsed
 from resolvers.context import Info
 from resolvers.fields import Id, id_of, mutation, query
 from resolvers.loaders import may_see_part
 from resolvers.payments import guest_token
+from resolvers.variants import price_of
 from schema.purchases import Purchase, PurchaseCreateInput, PurchaseCreatePayload
 from services import purchases
 
@@ -43,7 +43,7 @@ class PurchaseMutation:
             key=input.idempotency_key,
             variant_id=None if input.variant_id is None else id_of(Noun.VARIANT, input.variant_id, "variantId"),
             quantity=input.quantity,
-            expected=None if input.expected_price is None else parsed(input.expected_price),
+            expected=None if input.expected_price is None else price_of(input.expected_price, "expectedPrice"),
             email=input.email,
         )
         bought = await purchases.buy(info.context.engine, info.context.viewer, command)

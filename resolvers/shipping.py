@@ -8,15 +8,14 @@ import strawberry
 
 from core.errors import ErrorCode, Refused
 from core.ids import Noun
-from core.money import Money, currency
 from core.scopes import Scope
 from resolvers import shown_pricing
 from resolvers.context import Info
 from resolvers.fields import id_of, mutation
 from resolvers.pages import connection, page_query
+from resolvers.variants import price_of
 from schema.connections import Connection, PageArguments
 from schema.creators import Creator
-from schema.money import MoneyInput
 from schema.shipping import (
     ShippingMethod,
     ShippingMethodArchiveInput,
@@ -195,8 +194,8 @@ def _rates(rates: Sequence[ShippingRateInput]) -> list[shipping_methods.RateGive
     given = []
     for number, rate in enumerate(rates):
         place = ("rates", str(number))
-        price = _amount(rate.price, *place, "price")
-        least = _amount(rate.subtotal_from, *place, "subtotalFrom") if rate.subtotal_from is not None else None
+        price = price_of(rate.price, *place, "price")
+        least = price_of(rate.subtotal_from, *place, "subtotalFrom") if rate.subtotal_from is not None else None
         if least is not None and least.currency != price.currency:
             raise Refused(
                 ErrorCode.INPUT_INVALID,
@@ -212,14 +211,6 @@ def _rates(rates: Sequence[ShippingRateInput]) -> list[shipping_methods.RateGive
             )
         )
     return given
-
-
-def _amount(amount: MoneyInput, *path: str) -> Money:
-    """Return an amount that may be zero: shipping can be free."""
-    try:
-        return amount.parsed() if amount.amount else Money(0, currency(amount.currency))
-    except Refused as refused:
-        raise refused.at(*path, *refused.path[1:]) from None
 
 
 _ORDERS: dict[ShippingZoneSort, Order] = {

@@ -63,9 +63,12 @@ def problems(row: carts.Cart, priced: Priced) -> list[Refused]:
 
 def _line(row: BasketRow, code: str) -> CartLine:
     amounts = row.amounts
+    # What became a draft again is its creator's alone, whoever has put it in a cart before.
+    seen = row.variant is not None and row.variant.product_state != "draft"
     return CartLine(
-        variant_key=row.line.variant_id,
-        product_key=None if row.variant is None else row.variant.product_id,
+        variant_id=_id(Noun.VARIANT, row.line.variant_id),
+        variant_key=row.line.variant_id if seen else None,
+        product_key=row.variant.product_id if row.variant is not None and seen else None,
         quantity=row.line.quantity,
         unit_price=None if row.unit_price is None else _money(row.unit_price, code),
         subtotal=None if amounts is None else _money(amounts.subtotal, code),

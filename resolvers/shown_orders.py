@@ -110,7 +110,7 @@ def event(row: Any) -> OrderEvent:
 
 
 def sale(row: Any) -> Sale:
-    """Return a creator's part of an order. The address goes with what is shipped, and only with that."""
+    """Return a creator's part of an order. The address goes with what is shipped, once it is paid."""
     shipped = row["shipping_method_id"] is not None
     return Sale(
         id=_id(Noun.SALE, row["id"]),
@@ -125,7 +125,7 @@ def sale(row: Any) -> Sale:
         total=_amount(row, "total"),
         refunded=_amount(row, "refunded"),
         shipping=_shipping(row) if shipped else None,
-        address=_address(row) if shipped else None,
+        address=_address(row) if shipped and row["paid_at"] is not None else None,
         created_at=row["created_at"],
         paid_at=row["paid_at"],
         status_changed_at=row["updated_at"],

@@ -1,12 +1,11 @@
 """Variants: offering a product in more forms, changing and archiving them."""
 
-from typing import Final
 from uuid import UUID
 
 import strawberry
 
 import core.money
-from core.errors import ErrorCode, Refused
+from core.errors import Refused
 from core.ids import Noun
 from core.scopes import Scope
 from resolvers import shown_catalogue
@@ -24,9 +23,6 @@ from schema.variants import (
     VariantUpdatePayload,
 )
 from services import catalogue, variants
-
-# A request is remembered as JSON, which has no larger whole numbers.
-_LARGEST: Final = 2**63 - 1
 
 
 @strawberry.type
@@ -103,12 +99,9 @@ def price_of(price: MoneyInput, *path: str) -> core.money.Money:
     try:
         if price.amount == 0:
             return core.money.Money(0, core.money.currency(price.currency))
-        parsed = price.parsed()
+        return price.parsed()
     except Refused as refused:
         raise refused.at(*path, *refused.path[1:]) from None
-    if parsed.minor > _LARGEST:
-        raise Refused(ErrorCode.AMOUNT_TOO_LARGE, "Send a smaller amount.", path=(*path, "amount"))
-    return parsed
 
 
 async def _variant(info: Info, variant_id: UUID) -> Variant:

@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 
 @strawberry.type(description="So many of a variant in a cart, at the price of now.")
 class CartLine:
-    variant_key: strawberry.Private[UUID]
+    variant_key: strawberry.Private[UUID | None]
     product_key: strawberry.Private[UUID | None]
     variant: Annotated["Variant", strawberry.lazy("schema.variants")] | None = edge(
         "variants", key=lambda line: line.variant_key, description="What is bought; null if it is gone."
     )
     product: Annotated["Product", strawberry.lazy("schema.products")] | None = edge(
         "products", key=lambda line: line.product_key, description="Of which product."
+    )
+    variant_id: strawberry.ID = strawberry.field(
+        description="The id to change or take out the line by, also if the variant is gone."
     )
     quantity: int = strawberry.field(description="How many.")
     unit_price: Money | None = strawberry.field(description="What one costs; null where it is not sold now.")
@@ -108,7 +111,7 @@ class Cart(Node):
     )
     problems: list[UserError] = strawberry.field(
         description="Everything that stands in the way of checking out; the first is what `checkoutComplete` "
-        "would refuse it for."
+        "would refuse it for. That fees would leave a creator nothing (AMOUNT_TOO_SMALL) only shows there."
     )
     order: Annotated["Order", strawberry.lazy("schema.orders")] | None = edge(
         "orders",

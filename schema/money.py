@@ -14,6 +14,8 @@ from schema.base import computed
 from schema.enums import ErrorCode
 from schema.scalars import BigInt, CurrencyCode
 
+# A request is remembered as JSON, which has no larger whole numbers.
+_LARGEST: Final = 2**63 - 1
 # As much of RFC 5646 as a locale is named by. Babel takes more: nothing at all is the server's own locale.
 _LANGUAGE_TAG: Final = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8}){0,3}")
 
@@ -64,5 +66,8 @@ class MoneyInput:
     currency: CurrencyCode = strawberry.field(description="The currency.")
 
     def parsed(self) -> core.money.Money:
-        """Return the amount exactly. Errors: as ``core.money.parse``."""
-        return core.money.parse(self.amount, self.currency)
+        """Return the amount exactly. Errors: as ``core.money.parse``; AMOUNT_TOO_LARGE beyond 64 bits."""
+        parsed = core.money.parse(self.amount, self.currency)
+        if parsed.minor > _LARGEST:
+            raise Refused(ErrorCode.AMOUNT_TOO_LARGE, "Send a smaller amount.", path=("amount", "amount"))
+        return parsed

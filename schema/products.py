@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 @strawberry.input(description="A range of prices in one currency.")
 class PriceFilter:
-    currency: CurrencyCode = strawberry.field(description="Only prices in this currency.")
+    currency: CurrencyCode = strawberry.field(
+        description="Only products whose own `currency` this is. Other currencies they are sold in do not count."
+    )
     gte: MoneyInput | None = strawberry.field(default=None, description="At least; in the same currency.")
     lte: MoneyInput | None = strawberry.field(default=None, description="At most; in the same currency.")
 
@@ -40,6 +42,9 @@ class ProductWhere:
     price: PriceFilter | None = strawberry.field(default=None, description="By price.")
     in_stock: bool | None = strawberry.field(default=None, description="True: something is left. False: sold out.")
     created_at: DateTimeFilter | None = strawberry.field(default=None, description="By when it was offered.")
+    state: ProductState | None = strawberry.field(
+        default=None, description="In this state; only their creator is shown products that are not ACTIVE."
+    )
     and_: list["ProductWhere"] | None = strawberry.field(
         default=None, name="AND", description="All of these hold."
     )

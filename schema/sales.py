@@ -63,7 +63,9 @@ class Sale(Node):
         "the whole payment."
     )
     shipping: SaleShipping | None = strawberry.field(description="How it is shipped; null if it is not.")
-    address: PostalAddress | None = strawberry.field(description="Where it is shipped to; null if nothing is.")
+    address: PostalAddress | None = strawberry.field(
+        description="Where it is shipped to; null if nothing is, and until it is paid."
+    )
     created_at: datetime = strawberry.field(description="When it was ordered.")
     paid_at: datetime | None = strawberry.field(description="When it was paid.")
     status_changed_at: datetime = strawberry.field(description="When anything about the order last changed.")

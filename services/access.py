@@ -73,6 +73,12 @@ _GRANT: Final = """
     )
     select g.line_id, (select count(*)::int from assigned a where a.line_id = g.line_id) as assigned from granted g
 """
+# Whoever settles an order at this moment may not have seen the files, nor may we see yet that it is paid.
+_WAIT_FOR_SETTLING: Final = """
+    select from orders o where o.status = 'PENDING'
+        and o.id in (select l.order_id from order_lines l where l.variant_id = $1)
+    order by o.id for share
+"""
 _GRANT_EARLIER: Final = """
     insert into access_grants (id, line_id, state, download_limit, created_at, updated_at)
     select gen_random_uuid(), l.id, 'ACTIVE', v.download_limit, $2, $2
@@ -145,7 +151,11 @@ async def grant(line_ids: Sequence[UUID], *, on: Connection, at: datetime) -> Ma
 
 
 async def grant_earlier(variant_id: UUID, *, on: Connection, at: datetime) -> None:
-    """Let files reach those who bought a variant before it had any. Takes one statement."""
+    """Let files reach those who bought a variant before it had any, once the files are committed.
+
+    Takes two statements, in a transaction of its own: it waits for orders that are being settled.
+    """
+    await on.execute(_WAIT_FOR_SETTLING, variant_id)
     await on.execute(_GRANT_EARLIER, variant_id, at)
 
 

@@ -19,7 +19,7 @@ from services import addresses, catalogue
 from services.baskets import Basket, BasketLine
 from services.catalogue import Sellable
 from services.engine import Engine
-from services.requests import Request, once_named, outcome_of_ids
+from services.requests import Outcome, Request, once_named, outcome_of_ids
 
 _MOST_LINES: Final = 100
 _MOST_OF_ONE: Final = 1_000
@@ -155,7 +155,13 @@ async def create(engine: Engine, viewer: Viewer, command: CreateCart) -> Created
     _check_lines(command.lines, least=1)
     email, address = _contact(command.email, command.address)
     codes = _codes(command.discount_codes)
-    variants = await _find(engine, viewer, command.lines, command.currency)
+    try:
+        variants = await _find(engine, viewer, command.lines, command.currency)
+    except Refused:
+        earlier = await request.earlier(engine)
+        if earlier is None:
+            raise
+        return await _created_before(engine, earlier)
     cart_id, at = uuid7(), now()
     lines = _rows(command.lines, command.currency)
     fresh = await engine.database.writer.fetchval(
@@ -177,8 +183,7 @@ async def create(engine: Engine, viewer: Viewer, command: CreateCart) -> Created
     if fresh is None:
         async with engine.database.writer.acquire() as connection:
             stored = await request.stored(connection)
-        row = await fetch_one(engine.database.reader, _READ, stored.ids["cart"])
-        return Created(_cart(row), None, replayed=True)
+        return await _created_before(engine, stored)
     basket = Basket(
         currency=command.currency,
         lines=tuple(BasketLine(**line) for line in lines),
@@ -189,6 +194,11 @@ async def create(engine: Engine, viewer: Viewer, command: CreateCart) -> Created
         discount_codes=tuple(codes),
     )
     return Created(Cart(cart_id, 1, basket, None, None, at), variants, replayed=False)
+
+
+async def _created_before(engine: Engine, outcome: Outcome) -> Created:
+    row = await fetch_one(engine.database.reader, _READ, outcome.ids["cart"])
+    return Created(_cart(row), None, replayed=True)
 
 
 async def update(engine: Engine, viewer: Viewer, command: UpdateCart) -> bool:
@@ -203,7 +213,12 @@ async def update(engine: Engine, viewer: Viewer, command: UpdateCart) -> bool:
     _check_lines(command.lines, least=0)
     email, address = _contact(command.email, command.address)
     codes = None if command.discount_codes is None else _codes(command.discount_codes)
-    await _find(engine, viewer, command.lines, command.currency or "")
+    try:
+        await _find(engine, viewer, command.lines, command.currency or "")
+    except Refused:
+        if await request.earlier(engine) is None:
+            raise
+        return True
     named = [wish.variant_id for wish in command.lines]
 
     async def act(transaction: Transaction) -> Mapping[str, UUID]:

@@ -26,9 +26,6 @@ _SELLABLE: Final = """
     left join variant_prices r on r.variant_id = v.id and r.currency = $2 and r.removed_at is null
     where v.id = any($1::uuid[])
 """
-_ONLY_VARIANTS: Final = """
-    select id from product_variants where product_id = $1 and state = 'active' order by position, id limit 2
-"""
 
 # How many are left of all variants together; NULL as soon as one of them is without limit.
 _STOCK: Final = """(
@@ -133,11 +130,6 @@ async def sellable(
     """Return what there is to know of variants, by their ids; one that is not there is left out. One statement."""
     rows = await db.fetch(_SELLABLE, variant_ids, currency)
     return {row["id"]: _sellable(row, currency, at) for row in rows}
-
-
-async def only_variants(db: PoolOrConnection, product_id: UUID) -> list[UUID]:
-    """Return up to two active variants of a product, in order: with two, the buyer has to say which."""
-    return [row["id"] for row in await db.fetch(_ONLY_VARIANTS, product_id)]
 
 
 async def products_by_id(engine: Engine, ids: Sequence[UUID]) -> list[Any]:

@@ -230,7 +230,8 @@ async def completed(engine: Engine, outcome: Outcome, priced: Priced | None) -> 
 
     ``priced`` is what was ordered, if it was ordered now.
     """
-    order_id, payment_id = outcome.ids["order"], outcome.ids.get("payment")
+    # What was bought before there were orders was stored as a purchase; its order has the same UUID.
+    order_id, payment_id = outcome.ids.get("order") or outcome.ids["purchase"], outcome.ids.get("payment")
     if payment_id is None:
         return Completed(order_id, None, outcome.replayed)
     if priced is None or outcome.replayed:

@@ -25,7 +25,11 @@ from services.requests import Request, once
 MAXIMUM_TITLE_LENGTH: Final = 120
 MAXIMUM_LIMIT: Final = 1_000_000_000
 MAXIMUM_PRODUCTS: Final = 200
+MAXIMUM_WITHOUT_CODE: Final = 50
 _WHOLE: Final = 10_000
+_WITHOUT_CODE: Final = """
+    select count(*) from discounts where creator_id = $1 and state = 'active' and code is null
+"""
 _OWN_PRODUCTS: Final = "select count(*) from products where id = any($1::uuid[]) and creator_id = $2"
 
 
@@ -82,7 +86,7 @@ async def create(engine: Engine, viewer: Viewer, command: CreateDiscount) -> tup
     """Give a discount; return its id and whether this is a repeat.
 
     Errors: NOT_FOUND (creator, products), INPUT_INVALID, NAME_TAKEN (the creator has a discount of this code),
-    IDEMPOTENCY_KEY_REUSED.
+    LIMIT_EXCEEDED (without a code), IDEMPOTENCY_KEY_REUSED.
     """
     body = {
         "creator": command.creator_id,
@@ -104,6 +108,8 @@ async def create(engine: Engine, viewer: Viewer, command: CreateDiscount) -> tup
     async def act(transaction: Transaction) -> dict[str, UUID]:
         await creators.lock_own(transaction, viewer, command.creator_id)
         await _ensure_own_products(transaction, command.creator_id, command.terms.product_ids)
+        if code is None:
+            await _ensure_room(transaction, command.creator_id)
         at = now()
         discount = Discount(
             id=discount_id,
@@ -211,6 +217,16 @@ async def _ensure_own_products(transaction: Transaction, creator_id: UUID, produ
     wanted = list(set(product_ids))
     if await transaction.connection.fetchval(_OWN_PRODUCTS, wanted, creator_id) != len(wanted):
         raise not_found("product", "terms", "productIds")
+
+
+async def _ensure_room(transaction: Transaction, creator_id: UUID) -> None:
+    """Refuse more discounts without a code than every cart can be judged by: LIMIT_EXCEEDED."""
+    if await transaction.connection.fetchval(_WITHOUT_CODE, creator_id) >= MAXIMUM_WITHOUT_CODE:
+        raise Refused(
+            ErrorCode.LIMIT_EXCEEDED,
+            f"A creator has at most {MAXIMUM_WITHOUT_CODE} discounts without a code. Archive one.",
+            path=("creatorId",),
+        )
 
 
 def _write_terms(discount: Discount, terms: Terms) -> None:

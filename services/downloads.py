@@ -138,11 +138,14 @@ async def set_files(engine: Engine, viewer: Viewer, command: SetFiles) -> bool:
         ids = [uuid7() for _ in command.media_ids]
         at = now()
         await connection.execute(_SET_FILES, command.variant_id, ids, command.media_ids, at)
-        if ids:
-            await grant_earlier(command.variant_id, on=connection, at=at)
         return {"variant": command.variant_id}
 
-    return (await once(engine, request, act)).replayed
+    outcome = await once(engine, request, act)
+    if command.media_ids:
+        # After the commit, so that of an order that is settled meanwhile one of both sees the other.
+        async with engine.database.transaction() as transaction:
+            await grant_earlier(command.variant_id, on=transaction.connection, at=now())
+    return outcome.replayed
 
 
 async def _ensure_sellable(connection: Connection, creator_id: UUID, media_ids: Sequence[UUID]) -> None:

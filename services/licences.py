@@ -170,8 +170,10 @@ async def upload(engine: Engine, viewer: Viewer, command: UploadKeys) -> Uploade
 async def rotate(engine: Engine, viewer: Viewer, command: RotateKey) -> tuple[UUID, bool]:
     """Replace a key of the viewer's, or of their customer's; return the new one's id and whether this is a repeat.
 
-    The old one counts no more, wherever it is in use. One of a pool is replaced by the next of the pool.
-    Errors: NOT_FOUND, LICENCE_INVALID (replaced or revoked already), OUT_OF_STOCK, IDEMPOTENCY_KEY_REUSED.
+    The old one counts no more, wherever it is in use. One of a pool is replaced by the next of the pool,
+    and by its creator alone.
+    Errors: NOT_FOUND, INPUT_INVALID (one of a pool, by its buyer), LICENCE_INVALID (replaced or revoked already),
+    OUT_OF_STOCK, IDEMPOTENCY_KEY_REUSED.
     """
     request = Request.of(viewer, "licenceKeyRotate", command.key, {"licence": command.licence_id})
     new_id = uuid7()
@@ -181,6 +183,10 @@ async def rotate(engine: Engine, viewer: Viewer, command: RotateKey) -> tuple[UU
         found = await connection.fetchrow(_LOCK_ORDER, command.licence_id)
         if found is None or not (is_own(viewer, found) or is_creator(viewer, found)):
             raise not_found("licence", "licenceId")
+        pooled = found["licence_policy"] == LicencePolicy.POOL
+        if pooled and not is_creator(viewer, found):
+            # Keys of a pool count elsewhere, too: whoever bought one would have them all, one after the other.
+            raise _invalid("Its creator uploaded this key, and alone can replace it. Ask them.", "licenceId")
         # Read anew: what was read with the lock may be older than the lock.
         state = await connection.fetchval("select state from licence_keys where id = $1", command.licence_id)
         if state != LicenceState.ASSIGNED:
@@ -188,7 +194,7 @@ async def rotate(engine: Engine, viewer: Viewer, command: RotateKey) -> tuple[UU
                 ErrorCode.LICENCE_INVALID, "This key was replaced or revoked already.", path=("licenceId",)
             )
         variant_id = found["variant_id"]
-        if found["licence_policy"] == LicencePolicy.POOL:
+        if pooled:
             licence_id = await _next_of_pool(connection, variant_id, found["line_id"], at)
         else:
             licence_id, key = new_id, generate_key()

@@ -105,6 +105,10 @@ def chosen(
         if not found:
             raise _too_large(0, "lines")
         return found
+    if not wanted:
+        raise Refused(
+            ErrorCode.INPUT_INVALID, "Name at least one line, or leave lines out for all of them.", path=("lines",)
+        )
     quantities: dict[UUID, int] = {}
     known = {line.id: line for line in lines}
     for place, some in enumerate(wanted):

@@ -125,6 +125,9 @@ async def refund(engine: Engine, viewer: Viewer, command: RefundLines) -> Done:
         has_shipping = shipping and sale.part.shipping_left[0] > 0
         # Shipping may go back alone: then no line has to be named, and none has to be left.
         nothing = not command.lines if command.lines is not None else not any(available.values())
+        if command.lines is not None and not command.lines:
+            # Nobody named a line: then none goes back, and without shipping that is left there is nothing to do.
+            available = dict.fromkeys(available, 0)
         lines = [] if nothing and has_shipping else chosen(sale.part.lines, command.lines or None, available)
         wish = Wish(lines, shipping=shipping, reason=command.reason)
         take_lines(sale, lines, wish.restocked, restock=command.restock)
@@ -181,12 +184,13 @@ async def give_back(
     after = {line.id: line.refunded for line in part.lines}
     for line, quantity in wish.lines:
         after[line.id] += quantity
-    unsent = all(not line.fulfilled and after[line.id] == line.quantity for line in part.lines)
+    whole = all(after[line.id] == line.quantity for line in part.lines)
+    unsent = whole and not any(line.fulfilled for line in part.lines)
     shipping_of = {part.id} if wish.shipping or unsent else set()
     # Without the money nothing is paid back, and the lines are not either.
     pays = payment is None or not wish.most or any(left.values())
     if pays and payment is not None and not wish.most:
-        _ensure_enough(sale, wish.lines, shipping_of, left)
+        _ensure_enough(sale, wish.lines, shipping_of, left, whole=whole)
     of = take_back(order, refund_id, wish.lines, shipping_of, left) if pays else []
     if of:
         amount = sum(one.amount for one in of)
@@ -227,7 +231,12 @@ async def _left(sale: Sale, on: Connection) -> Mapping[UUID, int]:
 
 
 def _ensure_enough(
-    sale: Sale, lines: Sequence[tuple[Line, int]], shipping_of: set[UUID], left: Mapping[UUID, int]
+    sale: Sale,
+    lines: Sequence[tuple[Line, int]],
+    shipping_of: set[UUID],
+    left: Mapping[UUID, int],
+    *,
+    whole: bool,
 ) -> None:
     payment, most = sale.payment, sum(left.values())
     wanted = sum(line.price_of(quantity)[0] for line, quantity in lines)
@@ -240,8 +249,9 @@ def _ensure_enough(
             "The buyer's bank has taken this payment back. Answer the dispute instead.",
             path=("saleId",),
         )
-    # Of a payment that was captured in part, the last lines have less left than they cost.
-    if wanted > most and (payment["captured"] == payment["gross"] or not most):
+    # Of a payment that was captured in part, or refunded in part as a whole, the last lines have less left than
+    # they cost: who gives back all of a sale gives back what is left.
+    if wanted > most and ((payment["captured"] == payment["gross"] and not whole) or not most):
         raise Refused(
             ErrorCode.REFUND_TOO_LARGE,
             "That is more than is left of what was paid for this sale: some was given back otherwise.",

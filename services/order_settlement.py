@@ -29,7 +29,20 @@ STOCK_LOST: Final = "STOCK_LOST"
 
 _READ_PAYMENTS: Final = "select * from payments where id = any($1::uuid[])"
 _READ_ITEMS: Final = "select * from order_refund_items where refund_id = any($1::uuid[]) order by id"
+_LOCK_ORDERS: Final = "select from orders where payment_id = any($1::uuid[]) order by id for no key update"
+_LOCK_LEVELS: Final = """
+    select from stock_levels where variant_id in (
+        select l.variant_id from order_lines l join orders o on o.id = l.order_id
+        where o.payment_id = any($1::uuid[]))
+    order by variant_id, location_id for no key update
+"""
 _FAILED: Final = frozenset({RefundStatus.FAILED, RefundStatus.CANCELED})
+
+
+async def lock(payment_ids: Sequence[UUID], *, on: Connection) -> None:
+    """Lock the orders of payments and then all their stock, before some are paid and others cancelled."""
+    await on.execute(_LOCK_ORDERS, payment_ids)
+    await on.execute(_LOCK_LEVELS, payment_ids)
 
 
 async def paid(payments: Sequence[Any], *, on: Connection, at: datetime) -> list[chart.Draft]:

@@ -77,16 +77,20 @@ async def buy(engine: Engine, viewer: Viewer, command: Buy) -> Bought:
     PRICE_CHANGED, CURRENCY_NOT_SUPPORTED, AMOUNT_TOO_SMALL, INPUT_INVALID, IDEMPOTENCY_KEY_REUSED.
     """
     request = Request.of(viewer, "purchaseCreate", command.key, _body(command))
-    basket = await _basket(engine, viewer, command)
+    try:
+        basket = await _basket(engine, viewer, command)
+    except Refused:
+        earlier = await request.earlier(engine)
+        if earlier is None:
+            raise
+        done = await checkouts.completed(engine, earlier, None)
+        return Bought(done.order_id, done.payment, done.replayed)
     priced = await baskets.price(engine, basket, now())
     placing = Placing.of(priced, "PURCHASE")
 
     async def act(transaction: Transaction) -> Mapping[str, UUID]:
         try:
-            if priced.problems:
-                raise priced.problems[0]
-            if command.expected is not None:
-                checkouts.ensure_expected(priced, command.expected)
+            _ensure_as_asked(viewer, command, priced)
             await checkouts.place(engine, priced, placing, on=transaction.connection, at=now())
         except Refused as refused:
             # Whatever it is about, the product is all that the buyer named, unless they named a price.
@@ -97,6 +101,17 @@ async def buy(engine: Engine, viewer: Viewer, command: Buy) -> Bought:
     outcome = await once_named(engine, request, placing.ids, act)
     done = await checkouts.completed(engine, outcome, priced)
     return Bought(done.order_id, done.payment, done.replayed)
+
+
+def _ensure_as_asked(viewer: Viewer, command: Buy, priced: baskets.Priced) -> None:
+    """Refuse what stands in the way of buying it, another price than was expected, and what nobody could open."""
+    if priced.problems:
+        raise priced.problems[0]
+    if command.expected is not None:
+        checkouts.ensure_expected(priced, command.expected)
+    if not priced.totals.total and not viewer.is_signed_in:
+        # There is no payment, and so no token for it: nothing would open what was bought.
+        raise _invalid("This costs nothing. Sign in, or put it in a cart, whose token opens it.", "productId")
 
 
 async def of_buyer(engine: Engine, user_id: UUID, query: PageQuery) -> Page:

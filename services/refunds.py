@@ -57,9 +57,20 @@ _READ_TO_CALL: Final = """
     select r.*, p.provider_reference as payment_reference from refunds r join payments p on p.id = r.payment_id
     where r.id = $1
 """
+# Of a payment for several, a refund is its creator's to see if all of it is of their sale.
 _READ: Final = """
     select r.*, c.user_id as creator_user_id, p.payer_id
-    from refunds r join payments p on p.id = r.payment_id left join creators c on c.id = r.creator_id
+    from refunds r join payments p on p.id = r.payment_id
+    left join creators c on c.id = coalesce(r.creator_id, (
+        select (array_agg(a.creator_id))[1]
+        from order_refund_items i left join order_lines l on l.id = i.line_id
+        join order_parts a on a.id = coalesce(i.part_id, l.part_id)
+        where i.refund_id = r.id having count(distinct a.creator_id) = 1
+    ))
+"""
+_OF_CREATOR: Final = """
+    r.creator_id = $1 or r.creator_id is null and c.id = $1
+        and r.payment_id in (select payment_id from payment_shares where creator_id = $1)
 """
 _READ_BY_ID: Final = f"{_READ} where r.id = any($1::uuid[])"
 _READ_BY_PAYMENT: Final = f"{_READ} where r.payment_id = any($1::uuid[]) order by r.id"
@@ -179,7 +190,7 @@ async def of_creator(engine: Engine, creator_id: UUID, query: PageQuery) -> Page
     return await fetch_page(
         engine.database.reader,
         "refunds of a creator",
-        f"{_READ} where r.creator_id = $1",
+        f"{_READ} where ({_OF_CREATOR})",
         (creator_id,),
         query,
     )

@@ -69,6 +69,15 @@ class Request:
         canonical = orjson.dumps(body, option=orjson.OPT_SORT_KEYS, default=str)
         return cls(viewer.principal, operation, key, hashlib.sha256(canonical).digest())
 
+    async def earlier(self, engine: Engine) -> "Outcome | None":
+        """Return the outcome of the same request if it came before, None if it did not. Errors: as ``stored``.
+
+        For what has to be looked at before the key is taken, and may be refused for what has changed since.
+        """
+        async with engine.database.writer.acquire() as connection:
+            known = await connection.fetchval(READ_REQUEST, self.principal, self.operation, self.key)
+            return None if known is None else await self.stored(connection)
+
     async def stored(self, connection: Connection) -> "Outcome":
         """Return the outcome of the request that came first under this key.
 

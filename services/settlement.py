@@ -305,12 +305,16 @@ async def _move_orders(
     drafts: list[chart.Draft] = []
     of_orders = [change for change in changes if change.row["kind"] == PaymentKind.PURCHASE]
     canceled = [change.row["id"] for change in of_orders if change.canceled]
+    paid = [change.row for change in of_orders if change.succeeded]
+    given_back = [back for back in returned if back.row["kind"] == PaymentKind.PURCHASE]
+    if sum(map(bool, (canceled, paid, given_back))) > 1:
+        # Each of them locks orders and then stock: one after the other that would be orders after stock.
+        ids = {*canceled, *(row["id"] for row in paid), *(back.row["id"] for back in given_back)}
+        await order_settlement.lock(list(ids), on=connection)
     if canceled:
         await order_settlement.canceled(canceled, on=connection, at=at)
-    paid = [change.row for change in of_orders if change.succeeded]
     if paid:
         drafts = await order_settlement.paid(paid, on=connection, at=at)
-    given_back = [back for back in returned if back.row["kind"] == PaymentKind.PURCHASE]
     if given_back:
         await order_settlement.returned(given_back, on=connection, at=at)
     return drafts

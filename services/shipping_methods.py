@@ -18,9 +18,11 @@ from services.requests import Request, once
 from services.shipping_zones import tidy_name
 
 MAXIMUM_DAYS: Final = 365
+MAXIMUM_METHODS: Final = 50
 MAXIMUM_RATES: Final = 100
 MAXIMUM_WEIGHT_GRAMS: Final = 1_000_000_000
 
+_NUMBER: Final = "select count(*) from shipping_methods where zone_id = $1 and state = 'active'"
 _REMOVE_RATES: Final = "update shipping_rates set removed_at = $2 where method_id = $1 and removed_at is null"
 
 
@@ -83,7 +85,7 @@ class ArchiveMethod:
 async def create_method(engine: Engine, viewer: Viewer, command: CreateMethod) -> tuple[UUID, bool]:
     """Add a way of shipping to a zone of the viewer's; return its id and whether this is a repeat.
 
-    Errors: NOT_FOUND (zone), INPUT_INVALID (name, days, rates), IDEMPOTENCY_KEY_REUSED.
+    Errors: NOT_FOUND (zone), LIMIT_EXCEEDED, INPUT_INVALID (name, days, rates), IDEMPOTENCY_KEY_REUSED.
     """
     body = {
         "zone": command.zone_id,
@@ -99,6 +101,13 @@ async def create_method(engine: Engine, viewer: Viewer, command: CreateMethod) -
 
     async def act(transaction: Transaction) -> dict[str, UUID]:
         zone = await shipping_zones.lock_own(transaction, viewer, command.zone_id)
+        if await transaction.connection.fetchval(_NUMBER, zone.id) >= MAXIMUM_METHODS:
+            # Every cart that is shipped there is shown all of them.
+            raise Refused(
+                ErrorCode.LIMIT_EXCEEDED,
+                f"A zone has at most {MAXIMUM_METHODS} methods. Archive one that is not used.",
+                path=("zoneId",),
+            )
         at = now()
         await ShippingMethod.create(
             using_db=transaction.orm,

@@ -51,9 +51,11 @@ _LOCK_OF_LINES: Final = f"""
 _DUE: Final = """
     select line_id from stock_reservations where state = 'HELD' and expires_at <= $1 order by expires_at limit $2
 """
-# A payment that is authorized keeps what it pays for, however long it takes until it is captured or let go.
+# A payment that is authorized keeps what it pays for, however long it takes until it is captured or let go, also
+# while that is under way and it is called PROCESSING or RECONCILING.
 _LOCK_DUE: Final = """
-    select o.id, p.succeeded_at is not null or coalesce(p.status, '') = 'AUTHORIZED' as kept
+    select o.id, p.succeeded_at is not null or coalesce(p.status, '') = 'AUTHORIZED'
+        or coalesce(p.authorized, 0) > 0 as kept
     from orders o left join payments p on p.id = o.payment_id
     where o.id = any(array(select order_id from order_lines where id = any($1::uuid[])))
     order by o.id for no key update of o skip locked

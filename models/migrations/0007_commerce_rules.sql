@@ -14,11 +14,15 @@ alter table public.products
 create index products_by_search on public.products using gin (search) where state = 'active';
 create index products_by_tag on public.products using gin (tags) where state = 'active';
 
--- Small letters of every script, whatever the locale of the database; without ICU only those of its locale.
+-- Small letters of every script, whatever the locale of the database: as ICU has them, or PostgreSQL 17 and later
+-- by themselves; where there is neither, those of the locale.
 do $do$ begin
     if exists (select from pg_catalog.pg_collation where collname = 'und-x-icu') then
         create function public.folded(given text) returns text immutable language sql
             as $$ select pg_catalog.lower(given collate "und-x-icu") $$;
+    elsif exists (select from pg_catalog.pg_collation where collname = 'pg_c_utf8') then
+        create function public.folded(given text) returns text immutable language sql
+            as $$ select pg_catalog.lower(given collate "pg_c_utf8") $$;
     else
         create function public.folded(given text) returns text immutable language sql
             as $$ select pg_catalog.lower(given) $$;
@@ -334,6 +338,15 @@ insert into public.order_lines (id, order_id, part_id, position, product_id, var
     join public.payments y on y.id = u.payment_id
     join public.order_parts a on a.order_id = u.id
     join public.product_variants v on v.product_id = u.product_id;
+-- A refund that fails after all gives its line again what it had paid back.
+insert into public.order_refund_items (id, refund_id, order_id, line_id, quantity, amount, tax)
+    select gen_random_uuid(), r.id, n.order_id, n.id,
+        case when row_number() over (partition by n.id order by r.id desc) = 1 then n.refunded else 0 end,
+        r.amount, coalesce(r.tax, 0)
+    from public.refunds r
+    join public.orders o on o.payment_id = r.payment_id
+    join public.order_lines n on n.order_id = o.id
+    where r.status = 'SUCCEEDED';
 insert into public.stock_reservations (id, line_id, level_id, quantity, state, created_at, updated_at)
     select gen_random_uuid(), n.id, s.id, 1,
         case when u.stock_released_at is not null then 'RELEASED' when y.succeeded_at is not null then 'TAKEN'

@@ -5,7 +5,6 @@ Every amount is a whole number of the smallest unit of the basket's one currency
 
 from providers.tax.base import NO_TAX, SHIPPING, Rate
 from services.pricing.reckoning import price
-from services.pricing.shares import Share, split_parts
 from services.pricing.values import (
     Item,
     Offer,
@@ -27,9 +26,7 @@ __all__ = [
     "PricedPart",
     "PricedShipping",
     "Rate",
-    "Share",
     "Shipping",
     "Totals",
     "price",
-    "split_parts",
 ]

@@ -730,7 +730,7 @@ def _id(stage: Stage, reading: Reading) -> dict[str, str]:
     return {"id": stage.shop.archived if reading.given == "archived" else getattr(stage, reading.given)}
 
 
-FIGURES = ('"amount":"13.65"', '"amount":"4.75"', '"country":"ZZ"', '"amount":"7.25"')
+FIGURES = ('"amount":"27.15"', '"amount":"4.75"', '"country":"ZZ"', '"amount":"7.25"')
 """What the owners of what has no id are shown."""
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from core.clock import now
 from core.ids import Noun
-from services.catalogue import only_variants, sellable
+from services.catalogue import sellable
 from tests.api.shop import Shop, ask, do, nothing_of, refused, unchanged, usd
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -453,7 +453,9 @@ async def test_checkout_learns_all_of_a_variant_at_once(shop: Shop) -> None:
         releasesAt=later.isoformat(),
     )
     database = shop.world.engine.database.reader
-    first, second = await only_variants(database, shop.world.key(Noun.PRODUCT, product))
+    key = shop.world.key(Noun.PRODUCT, product)
+    rows = await database.fetch("select id from product_variants where product_id = $1 order by position", key)
+    first, second = (row["id"] for row in rows)
 
     before = await sellable(database, [first, second], "USD", now())
     after = await sellable(database, [first], "EUR", later + timedelta(seconds=1))

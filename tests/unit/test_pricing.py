@@ -22,7 +22,6 @@ from services.pricing import (
     Shipping,
     Totals,
     price,
-    split_parts,
 )
 
 Basket: TypeAlias = tuple[list[Item], list[Offer], list[Shipping], dict[tuple[UUID, str], Rate]]
@@ -134,21 +133,6 @@ def test_the_tax_of_each_line_is_the_nearest_whole_to_the_exact_one(
         exact = Fraction(after_discount * points, 10_000 + points if line.rate.inclusive else 10_000)
         # Half a unit at most, and a half goes up.
         assert -Fraction(1, 2) < line.tax - exact <= Fraction(1, 2)
-
-
-@given(baskets(), st.integers(0, 10_000), st.integers(0, 500))
-def test_the_shares_of_all_creators_are_what_the_buyer_pays(basket: Basket, points: int, fixed: int) -> None:
-    totals = price(*basket)
-
-    def fee_of(_: UUID, amount: int) -> int:
-        return min(amount, (amount * points + 5_000) // 10_000 + fixed)
-
-    shares = split_parts(totals.parts, fee_of)
-
-    assert sum(share.net + share.fee + share.tax for share in shares) == totals.total
-    assert sum(share.tax for share in shares) == totals.tax
-    assert all(share.gross == share.net + share.fee + share.tax for share in shares)
-    assert all(share.net >= 0 and share.gross > 0 for share in shares)
 
 
 @given(baskets(), st.randoms())
@@ -307,12 +291,3 @@ def test_an_empty_basket_costs_nothing() -> None:
 def test_what_no_basket_has_is_refused(item: Item) -> None:
     with pytest.raises(ValueError, match="at least"):
         price([item], [], [], {})
-
-
-def test_a_part_that_costs_nothing_has_no_share() -> None:
-    totals = price([_item(0), _item(1_000, of=OTHER)], [], [], {})
-
-    assert [
-        (share.creator_id, share.gross, share.net, share.fee)
-        for share in split_parts(totals.parts, lambda _c, _a: 80)
-    ] == [(OTHER, 1_000, 920, 80)]
