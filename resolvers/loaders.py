@@ -251,6 +251,8 @@ LOADERS: Final[Mapping[str, Loader]] = {
     "rates_of_shipping_method": rates_of_shipping_method,
     "uses_of_discount": uses_of_discount,
     "orders": order_loaders.orders,
+    "order_of_payment": order_loaders.order_of_payment,
+    "own_sale_of_payment": order_loaders.own_sale_of_payment,
     "order_lines": order_loaders.order_lines,
     "lines_of_order": order_loaders.lines_of_order,
     "lines_of_sale": order_loaders.lines_of_sale,

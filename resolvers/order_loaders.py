@@ -37,6 +37,21 @@ async def orders(engine: Engine, viewer: Viewer, keys: Sequence[UUID]) -> list[A
     return [found.get(key) for key in keys]
 
 
+async def order_of_payment(engine: Engine, viewer: Viewer, keys: Sequence[UUID]) -> list[Any]:
+    """The orders that payments are for, for those who bought them."""
+    rows = await order_service.by_payment(engine, keys)
+    found = {row["payment_id"]: shown.order(engine, row) for row in rows if may_see_order(viewer, row)}
+    return [found.get(key) for key in keys]
+
+
+async def own_sale_of_payment(engine: Engine, viewer: Viewer, keys: Sequence[UUID]) -> list[Any]:
+    """The viewer's own sales that payments are for."""
+    rows = await order_service.sales_by_payment(engine, keys)
+    own = [row for row in rows if row["creator_user_id"] == viewer.user_id and may_sell(viewer, row)]
+    found = {row["payment_id"]: shown.sale(row) for row in own}
+    return [found.get(key) for key in keys]
+
+
 async def order_lines(engine: Engine, viewer: Viewer, keys: Sequence[UUID]) -> list[Any]:
     """Lines, for either side of their sales."""
     rows = await order_service.lines_by_id(engine, keys)

@@ -9,6 +9,7 @@ from schema.enums import PaymentKind
 from schema.money import Money
 from schema.payments import UpdateKind
 from schema.purchases import Purchase
+from schema.sales import Sale
 from schema.tips import Tip
 
 
@@ -28,7 +29,12 @@ class Activity:
     purchase: Purchase | None = edge(
         "purchase_of_payment",
         key=lambda activity: activity.payment_key if activity.kind is PaymentKind.PURCHASE else None,
-        description="The purchase.",
+        description="The purchase; null for what was ordered with a cart.",
+    )
+    sale: Sale | None = edge(
+        "own_sale_of_payment",
+        key=lambda activity: activity.payment_key if activity.kind is PaymentKind.PURCHASE else None,
+        description="What was sold, also where it is a purchase; null without the scope to read sales.",
     )
 
 

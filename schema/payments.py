@@ -18,6 +18,7 @@ from schema.money import Money, MoneyInput
 
 if TYPE_CHECKING:
     from schema.disputes import Dispute
+    from schema.orders import Order
     from schema.purchases import Purchase
     from schema.refunds import Refund
     from schema.tips import Tip
@@ -109,6 +110,11 @@ class Payment(Node):
         "purchase_of_payment",
         key=lambda payment: payment.key if payment.kind is PaymentKind.PURCHASE else None,
         description="The purchase it is for.",
+    )
+    order: Annotated["Order", strawberry.lazy("schema.orders")] | None = edge(
+        "order_of_payment",
+        key=lambda payment: payment.key if payment.kind is PaymentKind.PURCHASE else None,
+        description="The order it is for, also where that is a purchase; null unless you bought it.",
     )
     events: list[PaymentEvent] = edge(
         "events_of_payment", key=lambda payment: payment.key, description="All changes of its status, in order."

@@ -20,6 +20,7 @@ _READ: Final = """
     from orders o left join payments p on p.id = o.payment_id
 """
 _READ_BY_ID: Final = f"{_READ} where o.id = any($1::uuid[])"
+_READ_BY_PAYMENT: Final = f"{_READ} where o.payment_id = any($1::uuid[])"
 # Of what was given back of the whole payment, nobody can say of which sale it was.
 _READ_SALES: Final = """
     select a.*, o.status, o.reason, o.currency, o.number, o.address, o.paid_at, o.updated_at, o.buyer_id,
@@ -30,6 +31,7 @@ _READ_SALES: Final = """
 """
 _READ_SALES_BY_ID: Final = f"{_READ_SALES} where a.id = any($1::uuid[])"
 _READ_SALES_OF_ORDERS: Final = f"{_READ_SALES} where a.order_id = any($1::uuid[]) order by a.order_id, a.id"
+_READ_SALES_BY_PAYMENT: Final = f"{_READ_SALES} where o.payment_id = any($1::uuid[])"
 _READ_LINES_OF_ORDERS: Final = """
     select l.*, o.currency from order_lines l join orders o on o.id = l.order_id
     where l.order_id = any($1::uuid[]) order by l.order_id, l.position, l.id
@@ -127,6 +129,16 @@ async def read(engine: Engine, order_id: UUID) -> Any:
 async def by_id(engine: Engine, ids: Sequence[UUID]) -> list[Any]:
     """Read orders with what was captured and refunded of their payments. Says nothing about who may see them."""
     return await engine.database.reader.fetch(_READ_BY_ID, ids)
+
+
+async def by_payment(engine: Engine, payment_ids: Sequence[UUID]) -> list[Any]:
+    """Read the orders that payments are for. Says nothing about who may see them."""
+    return await engine.database.reader.fetch(_READ_BY_PAYMENT, payment_ids)
+
+
+async def sales_by_payment(engine: Engine, payment_ids: Sequence[UUID]) -> list[Any]:
+    """Read the sales that payments are for. Says nothing about who may see them."""
+    return await engine.database.reader.fetch(_READ_SALES_BY_PAYMENT, payment_ids)
 
 
 async def of_buyer(engine: Engine, user_id: UUID, query: PageQuery) -> Page:

@@ -1,6 +1,7 @@
 """Whatever is bought, what lines cost is what is charged and posted, and all of it goes back: to the last unit."""
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
@@ -36,10 +37,13 @@ from tests.support.databases import fresh_database
 from tests.support.orders import insert
 from tests.support.world import World, running_world
 
-# The same baskets in every run: so many of each kind are in them as the test counts on.
+# The default run has the same baskets each time: so many of each kind as the test counts on.
+# COMPTOIR_TEST_THOROUGH=1 draws more of them, and others each time.
+THOROUGH: Final = bool(os.environ.get("COMPTOIR_TEST_THOROUGH"))
 SETTINGS: Final = settings(
-    max_examples=25,
-    derandomize=True,
+    max_examples=200 if THOROUGH else 25,
+    derandomize=not THOROUGH,
+    print_blob=True,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

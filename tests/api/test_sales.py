@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from core.ids import Noun, encode
 from core.scopes import PERSONAL_SCOPES, Scope
 from tests.support.sales import Store, open_store
 
@@ -19,6 +20,12 @@ SALES = """
 query ($where: SaleWhere, $sort: SaleSort! = NEWEST) {
   creator(handle: "fable") { sales(first: 10, where: $where, sort: $sort) { totalCount nodes { id status } } }
 }
+"""
+
+ACTIVITY = """
+subscription ($id: ID!) { creatorActivity(creatorId: $id) {
+  activity { purchase { id } sale { id total { amount } } } recent { purchase { id } sale { id total { amount } } }
+} }
 """
 
 
@@ -89,3 +96,31 @@ async def test_what_belongs_to_a_sale_is_found_by_its_id(store: Store) -> None:
         for client in (owner, store.guest(ordered)):
             assert (await client.run(node, id=key))["node"] == {"__typename": kind, "id": key}
         assert (await store.world.client("stranger").run(node, id=key))["node"] is None
+
+
+async def test_activity_of_a_cart_leads_each_creator_to_their_own_sale(store: Store) -> None:
+    fable, gable = await store.creator("fable"), await store.creator("gable")
+    book, song = await store.variant(fable, 1_000), await store.variant(gable, 700)
+    ordered = await store.paid({book: 1, song: 1})
+
+    for handle, creator, total in (("fable", fable, "10.00"), ("gable", gable, "7.00")):
+        async with store.world.client(handle).socket() as socket:
+            stream = await socket.subscribe(ACTIVITY, id=encode(Noun.CREATOR, creator))
+            recent = (await stream.next())["creatorActivity"]["recent"]
+            # It is there once the relay has given it its place.
+            happened = recent[0] if recent else (await stream.next())["creatorActivity"]["activity"]
+        assert happened["purchase"] is None
+        assert happened["sale"] == {"id": ordered.sales[handle], "total": {"amount": total}}
+
+
+async def test_payment_leads_its_buyer_to_the_order_and_nobody_else(store: Store) -> None:
+    fable = await store.creator("fable")
+    ordered = await store.paid({await store.variant(fable, 1_000): 1})
+    query = "query ($id: ID!) { payment(id: $id) { order { id status } } }"
+    assert ordered.payment_key is not None
+    buyer = store.world.client_with(store.engine.guests.issue(ordered.payment_key))
+
+    assert await buyer.run(query, id=ordered.payment) == {
+        "payment": {"order": {"id": ordered.id, "status": "FULFILLED"}}
+    }
+    assert await store.world.client("fable").run(query, id=ordered.payment) == {"payment": {"order": None}}
