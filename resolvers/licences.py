@@ -26,7 +26,7 @@ from schema.licences import (
     LicenceStatus,
 )
 from services import licence_activations, licences
-from services.access import is_buyer
+from services.access import may_open
 
 
 @strawberry.type
@@ -122,7 +122,7 @@ async def find_licence(info: Info, licence_id: UUID) -> LicenceKey | None:
     """Return a key that the viewer bought or sells."""
     viewer = info.context.viewer
     rows = await licences.by_id(info.context.engine, [licence_id])
-    buyer = bool(rows) and is_buyer(viewer, rows[0])
+    buyer = bool(rows) and may_open(viewer, rows[0])
     visible = buyer or (bool(rows) and licences.is_creator(viewer, rows[0]))
     return shown.licence_key(rows[0], buyer=buyer) if visible else None
 

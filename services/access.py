@@ -16,6 +16,7 @@ from core.ids import uuid7
 from core.scopes import Scope
 from core.viewer import Viewer
 from models.database import Connection
+from services.order_locks import is_buyer
 
 # What is digital of these lines. A file counts that was there when the order was made.
 _DIGITAL: Final = """
@@ -169,23 +170,16 @@ async def restore(line_ids: Sequence[UUID], *, on: Connection, at: datetime) -> 
     await on.execute(_RESTORE, line_ids, at)
 
 
-def is_buyer(viewer: Viewer, row: Any, scope: Scope = Scope.ACCOUNT_READ) -> bool:
-    """Return whether an order is the viewer's: bought by them, or of the cart or payment whose token they hold.
-
-    ``row`` has the order's ``buyer_id``, ``cart_id`` and ``payment_id``. Who signed in needs the scope.
-    """
-    if viewer.payment_id is not None:
-        return bool(viewer.payment_id == row["payment_id"])
-    if viewer.cart_id is not None:
-        return bool(viewer.cart_id == row["cart_id"])
-    return viewer.user_id is not None and viewer.user_id == row["buyer_id"] and viewer.may(scope)
+def may_open(viewer: Viewer, row: Any, scope: Scope = Scope.ACCOUNT_READ) -> bool:
+    """Return whether a viewer bought what an order's ``row`` is about; who signed in needs the scope."""
+    return is_buyer(viewer, row) and (not viewer.is_signed_in or viewer.may(scope))
 
 
 def bought(viewer: Viewer, rows: Sequence[Any], column: str) -> dict[UUID, list[Any]]:
     """Return the rows of each line that the viewer bought; ``column`` is NULL in the row of a line without any."""
     found: dict[UUID, list[Any]] = {}
     for row in rows:
-        if is_buyer(viewer, row):
+        if may_open(viewer, row):
             of_line = found.setdefault(row["line_id"], [])
             if row[column] is not None:
                 of_line.append(row)

@@ -14,6 +14,7 @@ from core.viewer import Viewer
 from models.database import Connection, Transaction
 from services.access import bought, grant_earlier
 from services.engine import Engine
+from services.links import invalid_link
 from services.requests import Request, once
 
 LINK_LIFETIME: Final = timedelta(hours=1)
@@ -210,7 +211,7 @@ async def read_link(engine: Engine, token: str) -> Link:
     row = await engine.database.reader.fetchrow(_OF_LINK, grant_id, file_id)
     if row is None:
         # The very words of a link that was never one, which say no more than that.
-        raise Refused(ErrorCode.LINK_INVALID, "This link has expired or is not one of ours. Ask for a new one.")
+        raise invalid_link()
     if not row["open"]:
         raise _revoked()
     return Link(

@@ -15,7 +15,7 @@ from core.scopes import Scope
 from core.viewer import Viewer
 from models.database import Connection, Transaction
 from services import stock
-from services.access import bought, digest_of, generate_key, is_buyer
+from services.access import bought, digest_of, generate_key, may_open
 from services.downloads import LOCK_OWN_VARIANT
 from services.engine import Engine
 from services.paging import Page, PageQuery, fetch_page
@@ -228,7 +228,7 @@ async def of_variant(engine: Engine, viewer: Viewer, variant_id: UUID, query: Pa
 
 def is_own(viewer: Viewer, row: Any) -> bool:
     """Return whether a key is one the viewer bought and may replace."""
-    return is_buyer(viewer, row, Scope.PURCHASES_WRITE)
+    return may_open(viewer, row, Scope.PURCHASES_WRITE)
 
 
 def is_creator(viewer: Viewer, row: Any) -> bool:

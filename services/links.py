@@ -36,7 +36,10 @@ class SignedLinks:
         except (JoseError, KeyError, ValueError, TypeError, AttributeError, OverflowError):
             valid = False
         if not valid:
-            raise Refused(
-                ErrorCode.LINK_INVALID, "This link has expired or is not one of ours. Ask for a new one."
-            )
+            raise invalid_link()
         return subject, {name: value for name, value in claims.items() if name not in {"aud", "sub", "exp"}}
+
+
+def invalid_link() -> Refused:
+    """Return the refusal of a link, in the same words whatever is wrong with it."""
+    return Refused(ErrorCode.LINK_INVALID, "This link has expired or is not one of ours. Ask for a new one.")

@@ -15,6 +15,7 @@ from core.viewer import Viewer
 from models.database import Transaction
 from services import creators
 from services.engine import Engine
+from services.links import invalid_link
 from services.product_limits import invalid
 from services.products import lock_own
 from services.requests import Request, once
@@ -153,7 +154,7 @@ async def announced(engine: Engine, token: str) -> Any:
     media_id, _ = engine.links.read(UPLOAD_PURPOSE, token)
     rows = await by_id(engine, [media_id])
     if not rows:
-        raise Refused(ErrorCode.LINK_INVALID, "This link has expired or is not one of ours. Ask for a new one.")
+        raise invalid_link()
     return rows[0]
 
 

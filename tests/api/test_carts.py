@@ -165,6 +165,72 @@ async def test_cart_sent_again_with_its_key_is_the_same_cart(shop: Shop, market:
     assert (other["cart"], [error["code"] for error in other["errors"]]) == (None, ["IDEMPOTENCY_KEY_REUSED"])
 
 
+async def test_cart_sent_again_is_answered_as_at_first_whatever_became_of_what_is_in_it(
+    shop: Shop, market: Market
+) -> None:
+    creator = await _creator(market)
+    gone, other = await market.variant(creator), await market.variant(creator)
+    begun, changed = str(uuid7()), str(uuid7())
+    first = await create(shop.supporter, line(gone), idempotencyKey=begun)
+    cart = first["cart"]["id"]
+    change = {"idempotencyKey": changed, "lines": [line(gone, 3), line(other)]}
+    await update(shop.supporter, cart, **change)
+    await _withdraw(shop, gone)
+    before = await shop.world.count("carts"), (await shop.supporter.run(READ, id=cart))["cart"]
+
+    again = await create(shop.supporter, line(gone), idempotencyKey=begun)
+    repeated = await update(shop.supporter, cart, **change)
+    refusals = [
+        await create(shop.supporter, line(gone)),
+        await update(shop.supporter, cart, lines=[line(gone, 4)]),
+        await create(shop.supporter, line(gone, 2), idempotencyKey=begun),
+        await update(shop.supporter, cart, idempotencyKey=changed, lines=[line(gone, 5)]),
+    ]
+
+    assert (again["errors"], repeated["errors"]) == ([], [])
+    assert again["cart"]["id"] == cart
+    assert [each["quantity"] for each in repeated["cart"]["lines"]] == [3, 1]
+    assert [error["code"] for payload in refusals for error in payload["errors"]] == [
+        "NOT_FOUND",
+        "NOT_FOUND",
+        "IDEMPOTENCY_KEY_REUSED",
+        "IDEMPOTENCY_KEY_REUSED",
+    ]
+    assert before == (await shop.world.count("carts"), (await shop.supporter.run(READ, id=cart))["cart"])
+
+
+async def _withdraw(shop: Shop, variant: UUID) -> None:
+    """Make the product of a variant a draft again, under another title."""
+    made = await shop.world.engine.database.writer.execute(
+        "update products set state = 'draft', title = 'Secret', updated_at = now() "
+        "where id = (select product_id from product_variants where id = $1)",
+        variant,
+    )
+    assert made == "UPDATE 1"
+
+
+async def test_what_became_a_draft_again_is_not_shown_by_a_cart_and_can_be_taken_out(
+    shop: Shop, market: Market
+) -> None:
+    creator = await _creator(market)
+    gone, stays = await market.variant(creator), await market.variant(creator, 300)
+    cart = await filled(shop.supporter, line(gone), line(stays))
+    await _withdraw(shop, gone)
+    query = """query ($id: ID!) { cart(id: $id) {
+        lines { variantId variant { id product { title } } product { id title state } }
+    } }"""
+
+    drafted, kept = (await shop.supporter.run(query, id=cart["id"]))["cart"]["lines"]
+
+    assert drafted == {"variantId": market.id(Noun.VARIANT, gone), "variant": None, "product": None}
+    assert kept["variant"]["id"] == kept["variantId"] == market.id(Noun.VARIANT, stays)
+    assert "Secret" not in str((await shop.supporter.run(READ, id=cart["id"]))["cart"])
+    out = await update(shop.supporter, cart["id"], lines=[{"variantId": drafted["variantId"], "quantity": 0}])
+    assert out["errors"] == []
+    assert [each["variant"]["id"] for each in out["cart"]["lines"]] == [kept["variantId"]]
+    assert (out["cart"]["total"]["amount"], codes(out["cart"])) == ("3.00", [])
+
+
 async def test_cart_is_changed_line_by_line(shop: Shop, market: Market) -> None:
     creator = await _creator(market)
     first, second = await market.variant(creator, 100), await market.variant(creator, 30)

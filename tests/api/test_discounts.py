@@ -14,10 +14,10 @@ from core.clock import now
 from core.discounts import DiscountPeriod, DiscountReason
 from core.errors import ErrorCode, Refused
 from core.ids import Noun, decode, encode, uuid7
-from services import discounts, usage
+from services import discount_terms, discounts, usage
 from services.pricing import Item, Offer, price
 from services.usage import UNLIMITED, Use
-from tests.api.shop import Shop, ask, do, nothing_of, unchanged, usd
+from tests.api.shop import Shop, ask, do, nothing_of, refused, unchanged, usd
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -270,6 +270,26 @@ async def test_what_is_no_discount_is_refused(
     assert [(error["code"], error["path"], error["message"]) for error in payload["errors"]] == [
         ("INPUT_INVALID", ["input", *path.split(".")], sentence)
     ]
+
+
+async def test_no_more_is_given_without_a_code_than_every_cart_can_be_judged_by(
+    giver: Giver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discount_terms, "MAXIMUM_WITHOUT_CODE", 2)
+    first, second = await giver.give(), await giver.give()
+    given = {"creatorId": giver.creator, "title": "Less", "kind": "PERCENT", "basisPoints": 1_000}
+
+    async with unchanged(giver.shop.world, requests=1):
+        payload = await ask(giver.client, "discountCreate", **given)
+
+    says = "A creator has at most 2 discounts without a code. Archive one."
+    refused(payload, "LIMIT_EXCEEDED", "creatorId", says=says)
+    offers, _ = await giver.judge([])
+    assert {offer.id for offer in offers} == {first, second}
+    await giver.give(code="ANY")
+    await (await _giver(giver.shop)).give()
+    await do(giver.client, "discountArchive", discountId=_id(first))
+    await giver.give()
 
 
 async def test_a_discount_is_for_products_of_its_creator(giver: Giver) -> None:

@@ -75,6 +75,20 @@ async def test_no_more_is_sent_than_was_sold(store: Store, bought: tuple[Ordered
     assert await store.world.count("fulfilments") == 2
 
 
+async def test_sending_no_line_sends_none(store: Store, bought: tuple[Ordered, UUID]) -> None:
+    ordered, book = bought
+    owner, sale = store.world.client("fable"), ordered.sales["fable"]
+
+    payload = await ask(owner, "fulfilmentCreate", saleId=sale, lines=[])
+
+    assert [(error["code"], error["path"]) for error in payload["errors"]] == [
+        ("INPUT_INVALID", ["input", "lines"])
+    ]
+    assert (await store.line(ordered, book))["fulfilled"] == 0
+    assert await store.world.count("fulfilments") == 0
+    assert await store.kinds(ordered) == ["CREATED", "PAID"]
+
+
 async def test_the_same_key_sends_once(store: Store, bought: tuple[Ordered, UUID]) -> None:
     ordered, book = bought
     given = {"saleId": ordered.sales["fable"], "lines": some(ordered, book, 1), "idempotencyKey": str(uuid7())}

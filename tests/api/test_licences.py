@@ -82,6 +82,12 @@ async def use(client: Client, mutation: str, key: str, instance: str, idempotenc
     return await run(client, mutation, STATUS, idempotency_key, key=key, instance=instance)
 
 
+async def key_states(stall: Stall) -> list[Any]:
+    """Return each key with what became of it."""
+    rows = await stall.owner.fetch("select key, state, line_id from licence_keys order by key")
+    return [tuple(row) for row in rows]
+
+
 async def rotate(client: Client, licence: str, key: str | None = None) -> dict[str, Any]:
     return await run(client, "licenceKeyRotate", KEY, key, licenceId=licence)
 
@@ -443,6 +449,21 @@ async def test_a_key_of_a_pool_is_replaced_by_the_next_with_its_stock(stall: Sta
     assert codes(empty) == [("OUT_OF_STOCK", ["input", "licenceId"])]
     assert [licence.key for licence in await stall.licences(made.line)] == ["AAAA-0002"]
     assert (await ask(stall, "AAAA-0002"))["valid"] is True
+
+
+async def test_a_buyer_of_one_key_of_a_pool_does_not_get_at_the_others(stall: Stall) -> None:
+    variant = await pool(stall, "AAAA-0001", "AAAA-0002", "AAAA-0003")
+    made = await sell(stall, variant)
+    [own] = await stall.licences(made.line)
+    states = await key_states(stall)
+
+    for _ in range(2):
+        payload = await rotate(stall.world.client("buyer"), own.id)
+        assert (payload["licence"], codes(payload)) == (None, [("INPUT_INVALID", ["input", "licenceId"])])
+
+    assert [licence.key for licence in await stall.licences(made.line)] == ["AAAA-0001"]
+    assert (await key_states(stall), await on_hand(stall)) == (states, 2)
+    assert (await ask(stall, "AAAA-0001"))["valid"] is True
 
 
 async def test_a_key_that_is_kept_for_an_order_replaces_none(stall: Stall) -> None:

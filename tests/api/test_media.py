@@ -257,12 +257,13 @@ async def test_picture_is_what_its_bytes_say(shop: Shop, web: httpx.AsyncClient,
         b"<html><script>alert(1)</script></html>",
         drawing()[:40],
         drawing("JPEG", 64, 64)[:-300],
+        drawing("AVIF", 64, 48)[:-12] + bytes(12),
         drawing("BMP"),
         drawing("PNG", 20_001, 1),
         drawing("PNG", 8_000, 6_300),
         drawing("PNG", 15_000, 10_000),
     ],
-    ids=["svg", "html", "cut", "cut-jpeg", "bmp", "wide", "bomb", "larger-bomb"],
+    ids=["svg", "html", "cut", "cut-jpeg", "damaged-avif", "bmp", "wide", "bomb", "larger-bomb"],
 )
 async def test_what_is_no_picture_is_refused(shop: Shop, web: httpx.AsyncClient, data: bytes) -> None:
     media, path = await announce(shop, len(data))

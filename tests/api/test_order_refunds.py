@@ -7,12 +7,16 @@ from uuid import UUID
 import pytest
 
 from core.ids import uuid7
+from core.scopes import OPERATOR_SCOPES
 from providers.payments.base import DisputeState
 from providers.payments.sandbox import SandboxControl
 from services import refunds
 from services.order_state import Line
 from tests.api.shop import a_while_passes, ask, do, settle, usd
 from tests.support.sales import Ordered, Store, open_store, some
+
+REFUND = "query ($id: ID!) { refund(id: $id) { id } }"
+REFUNDS = "query ($handle: String!) { creator(handle: $handle) { refunds(first: 9) { nodes { id } } } }"
 
 
 @pytest.fixture
@@ -105,6 +109,95 @@ async def test_shipping_goes_back_when_it_is_asked_for(store: Store) -> None:
     nothing = await ask(owner, "saleRefund", saleId=sale, lines=[], shipping=True)
     assert [error["code"] for error in nothing["errors"]] == ["QUANTITY_TOO_LARGE"]
     assert await _refunded(store) == 3_500
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_refund_that_names_no_line_gives_back_none_of_them(store: Store, again: bool) -> None:
+    """With lines left to give back, too: nobody meant all of them by naming none."""
+    ordered, book, _ = await _of_two(store)
+    owner, sale = store.world.client("fable"), ordered.sales["fable"]
+    await do(owner, "fulfilmentCreate", saleId=sale)
+    if again:
+        back = await do(owner, "saleRefund", saleId=sale, lines=[], shipping=True)
+        assert back["refund"]["amount"]["amount"] == "5.00"
+    before = await store.line(ordered, book), await _refunded(store), await store.kinds(ordered)
+
+    payload = await ask(owner, "saleRefund", saleId=sale, lines=[], shipping=again)
+
+    assert payload["refund"] is None
+    assert [(error["code"], error["path"]) for error in payload["errors"]] == [
+        ("QUANTITY_TOO_LARGE", ["input", "lines"])
+    ]
+    assert before == (await store.line(ordered, book), await _refunded(store), await store.kinds(ordered))
+    assert (before[0]["refunded"], before[1]) == (0, 500 if again else 0)
+    assert await store.left(book) == 2
+
+
+async def test_cancelling_no_line_cancels_none(store: Store) -> None:
+    ordered, book, _ = await _of_two(store)
+    kinds = await store.kinds(ordered)
+
+    payload = await ask(store.world.client("fable"), "saleCancel", saleId=ordered.sales["fable"], lines=[])
+
+    assert [(error["code"], error["path"]) for error in payload["errors"]] == [
+        ("INPUT_INVALID", ["input", "lines"])
+    ]
+    assert (await store.line(ordered, book))["canceled"] == 0
+    assert (await _refunded(store), await store.left(book), await store.kinds(ordered)) == (0, 2, kinds)
+
+
+async def test_all_of_a_sale_is_what_is_left_of_it_after_a_refund_of_the_payment_as_a_whole(store: Store) -> None:
+    fable, gable = await store.creator("fable"), await store.creator("gable")
+    book, song = await store.variant(fable, 1_000, stock=5), await store.variant(gable, 1_000)
+    ordered = await store.paid({book: 2, song: 1})
+    owner, sale = store.world.client("fable"), ordered.sales["fable"]
+    operator = store.world.client("operator", OPERATOR_SCOPES)
+    await do(operator, "refundCreate", paymentId=ordered.payment, amount=usd("3.00"))
+    await settle(store.world)
+
+    one = await do(owner, "saleRefund", saleId=sale, lines=some(ordered, book, 1))
+    assert one["refund"]["amount"]["amount"] == "10.00"
+    rest = await do(owner, "saleRefund", saleId=sale)
+    await settle(store.world)
+
+    # Two of the three were given back of it already.
+    assert rest["refund"]["amount"]["amount"] == "8.00"
+    assert (await store.line(ordered, book))["refunded"] == 2
+    assert await _refunded(store) == 300 + 1_000 + 800
+    nothing = await ask(owner, "saleRefund", saleId=sale)
+    assert [error["code"] for error in nothing["errors"]] == ["QUANTITY_TOO_LARGE"]
+    assert await store.world.count("refunds") == 3
+
+
+async def test_a_creator_reads_the_refund_of_their_own_sale_of_a_shared_payment_and_no_other(store: Store) -> None:
+    ordered, _, _ = await _of_two(store)
+    clients = {handle: store.world.client(handle) for handle in ("fable", "gable")}
+    own = {
+        handle: (await do(client, "saleRefund", saleId=ordered.sales[handle]))["refund"]["id"]
+        for handle, client in clients.items()
+    }
+    await settle(store.world)
+
+    for handle, client in clients.items():
+        listed = (await client.run(REFUNDS, handle=handle))["creator"]["refunds"]["nodes"]
+        assert listed == [{"id": own[handle]}]
+        for seller, refund in own.items():
+            seen = await client.run(REFUND, id=refund)
+            assert seen["refund"] == ({"id": refund} if seller == handle else None)
+    for client in (store.world.client("stranger"), store.world.client()):
+        assert (await client.run(REFUND, id=own["fable"]))["refund"] is None
+
+
+async def test_a_refund_of_a_shared_payment_as_a_whole_is_none_of_its_creators(store: Store) -> None:
+    ordered, _, _ = await _of_two(store)
+    operator = store.world.client("operator", OPERATOR_SCOPES)
+    refund = (await do(operator, "refundCreate", paymentId=ordered.payment, amount=usd("3.00")))["refund"]["id"]
+
+    assert (await operator.run(REFUND, id=refund))["refund"] == {"id": refund}
+    for handle in ("fable", "gable"):
+        client = store.world.client(handle)
+        assert (await client.run(REFUND, id=refund))["refund"] is None
+        assert (await client.run(REFUNDS, handle=handle))["creator"]["refunds"]["nodes"] == []
 
 
 async def test_everything_given_back_ends_the_order_and_its_downloads(store: Store) -> None:

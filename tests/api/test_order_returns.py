@@ -97,6 +97,19 @@ async def test_no_more_comes_back_than_was_sent(store: Store, sent: tuple[Ordere
     assert await store.world.count("order_returns") == 1
 
 
+async def test_a_return_of_no_line_is_none(store: Store, sent: tuple[Ordered, UUID]) -> None:
+    ordered, _ = sent
+    kinds = await store.kinds(ordered)
+
+    payload = await ask(store.guest(ordered), "orderReturnRequest", orderId=ordered.id, lines=[])
+
+    assert [(error["code"], error["path"]) for error in payload["errors"]] == [
+        ("INPUT_INVALID", ["input", "lines"])
+    ]
+    assert await store.world.count("order_returns") == 0
+    assert await store.kinds(ordered) == kinds
+
+
 async def test_what_is_not_shipped_does_not_come_back(store: Store) -> None:
     song = await store.variant(await store.creator("fable"))
     ordered = await store.paid({song: 1})

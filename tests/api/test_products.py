@@ -437,6 +437,26 @@ async def test_archived_product_is_seen_by_its_creator_alone(shop: Shop) -> None
     assert "Soon" not in await _titles(shop.owner, where={"title": {"contains": "Soon gone"}})
 
 
+async def test_creator_alone_finds_products_by_a_state_that_is_not_for_sale(shop: Shop) -> None:
+    creator = await shop.world.creator("sorting")
+    owner = shop.world.client("sorting")
+    ids = {}
+    for state in ("DRAFT", "ACTIVE", "ARCHIVED"):
+        ids[state] = await shop.world.product("sorting", creator)
+        await do(owner, "productUpdate", productId=ids[state], state=state)
+    own = """query ($where: ProductWhere) {
+        creator(handle: "sorting") { products(first: 9, where: $where) { nodes { id } totalCount } }
+    }"""
+
+    for client, sees in ((owner, set(ids)), (shop.stranger, {"ACTIVE"}), (shop.nobody, {"ACTIVE"})):
+        for state, product in ids.items():
+            found = (await client.run(own, where={"state": state}))["creator"]["products"]
+            expected = [{"id": product}] if state in sees else []
+            assert found == {"nodes": expected, "totalCount": len(expected)}
+            listed = await _titles(client, where={"creatorId": creator, "state": state})
+            assert len(listed) == (state == "ACTIVE")
+
+
 async def test_archived_product_stays_archived_and_as_it_was(shop: Shop) -> None:
     product = await _offer(shop, "For good")
     await do(shop.owner, "productArchive", productId=product)

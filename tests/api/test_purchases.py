@@ -1,10 +1,13 @@
 """Purchases: one of a product, its stock reserved at once and given back exactly once."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import pytest
+import pytest_asyncio
 
 from app.client import Client
 from core.clock import now
@@ -24,6 +27,14 @@ query ($id: ID!) {
   node(id: $id) { id }
 }
 """
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def owner(shop: Shop) -> AsyncIterator[asyncpg.Connection]:
+    """A connection as the database's owner, who may do everything."""
+    connection = await asyncpg.connect(shop.world.dsn)
+    yield connection
+    await connection.close()
 
 
 async def _product(shop: Shop, stock: int | None, amount: str = "10.00") -> str:
@@ -100,6 +111,59 @@ async def test_purchase_sent_again_with_its_key_reserves_one(shop: Shop) -> None
     assert len({answer["data"]["purchaseCreate"]["purchase"]["id"] for answer in answers}) == 1
     replayed = [answer["extensions"]["idempotency"]["replayed"] for answer in answers]
     assert sorted(replayed) == [False] + [True] * 19
+    assert await _stock(shop, product) == 4
+
+
+async def _in_one_size(shop: Shop) -> str:
+    small = {"choices": ["S"], "prices": [usd("5.00")], "stock": 4}
+    made = await do(
+        shop.owner, "productCreate", creatorId=shop.creator, title="In S", options=["Size"], variants=[small]
+    )
+    return str(made["product"]["id"])
+
+
+@pytest.mark.parametrize(
+    ("mutation", "change", "code"),
+    [
+        ("productUpdate", {"state": "DRAFT"}, "NOT_FOUND"),
+        ("variantCreate", {"variant": {"choices": ["M"], "prices": [usd("6.00")]}}, "INPUT_INVALID"),
+    ],
+)
+async def test_purchase_sent_again_is_answered_as_at_first_whatever_became_of_the_product(
+    shop: Shop, mutation: str, change: dict[str, Any], code: str
+) -> None:
+    product, key = await _in_one_size(shop), str(uuid7())
+    first = await do(shop.supporter, "purchaseCreate", productId=product, idempotencyKey=key)
+    await do(shop.owner, mutation, productId=product, **change)
+
+    async with unchanged(shop.world):
+        again = await ask(shop.supporter, "purchaseCreate", productId=product, idempotencyKey=key)
+        other = await ask(shop.supporter, "purchaseCreate", productId=product, idempotencyKey=key, quantity=2)
+        anew = await ask(shop.supporter, "purchaseCreate", productId=product)
+
+    assert (again["errors"], again["purchase"], again["payment"]) == ([], first["purchase"], first["payment"])
+    assert [error["code"] for error in other["errors"]] == ["IDEMPOTENCY_KEY_REUSED"]
+    assert [error["code"] for error in anew["errors"]] == [code]
+
+
+async def test_purchase_of_the_release_before_orders_is_answered_under_its_key(
+    shop: Shop, owner: asyncpg.Connection
+) -> None:
+    product, key = await _product(shop, 5), str(uuid7())
+    first = await do(shop.supporter, "purchaseCreate", productId=product, idempotencyKey=key)
+    # As it was stored then: there was a purchase, whose UUID its order has taken over.
+    was = await owner.execute(
+        "update requests set outcome = jsonb_build_object('ids', "
+        "jsonb_build_object('purchase', outcome #> '{ids,order}', 'payment', outcome #> '{ids,payment}')) "
+        "where operation = 'purchaseCreate' and key = $1",
+        key,
+    )
+    assert was == "UPDATE 1"
+
+    async with unchanged(shop.world):
+        again = await ask(shop.supporter, "purchaseCreate", productId=product, idempotencyKey=key)
+
+    assert (again["errors"], again["purchase"], again["payment"]) == ([], first["purchase"], first["payment"])
     assert await _stock(shop, product) == 4
 
 
@@ -342,3 +406,21 @@ async def test_purchase_that_cannot_be_as_it_was_asked_for_writes_nothing(shop: 
 
         assert payload["purchase"] is payload["payment"] is None
         assert [(error["code"], error["path"]) for error in payload["errors"]] == [(code, ["input", path])]
+
+
+async def test_guest_does_not_buy_what_costs_nothing_and_nobody_could_open(shop: Shop) -> None:
+    free = {"title": "Free", "price": usd("0"), "paysWhatTheyWant": True, "stock": 2}
+    made = await do(shop.owner, "productCreate", creatorId=shop.creator, **free)
+    product = made["product"]["id"]
+
+    async with unchanged(shop.world, requests=1):
+        payload = await ask(shop.nobody, "purchaseCreate", productId=product, email="ada@example.com")
+
+    says = "This costs nothing. Sign in, or put it in a cart, whose token opens it."
+    refused(payload, "INPUT_INVALID", "productId", says=says)
+    assert await _stock(shop, product) == 2
+    bought = await do(shop.supporter, "purchaseCreate", productId=product)
+    assert bought["payment"] is None
+    assert (
+        await shop.supporter.run("query ($id: ID!) { purchase(id: $id) { id } }", id=bought["purchase"]["id"])
+    )["purchase"] == bought["purchase"]

@@ -7,13 +7,16 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from html.parser import HTMLParser
 
+import asyncpg
 import httpx
 import pytest
 
+from app.postgres import Lease
 from app.receipts import locale_of
 from services import receipts
 from tests.api.shop import do, settle
 from tests.support.sales import Ordered, Store, open_store
+from tests.support.world import eventually
 
 HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)>"
 
@@ -120,6 +123,34 @@ async def test_a_link_ends_and_opens_nothing_else(store: Store) -> None:
     for token in tokens:
         answer = await _page(f"{base}/receipts/{token}")
         assert (answer.status_code, answer.json()["code"]) == (404, "LINK_INVALID")
+
+
+async def test_a_receipt_is_503_while_the_database_is_away(store: Store, lease: Lease) -> None:
+    song = await store.variant(await store.creator("fable"), 700, product={"title": "A song"})
+    url = await _link(store, await store.paid({song: 1}))
+    name = await store.world.scalar("select current_database()")
+    admin = await asyncpg.connect(lease.dsn("postgres"))
+    try:
+        await admin.execute(f"alter database {name} allow_connections false")
+        await admin.fetch("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", name)
+        away = [await _page(url) for _ in range(3)]
+    finally:
+        await admin.execute(f"alter database {name} allow_connections true")
+        await admin.close()
+
+    for answer in away:
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.json() == {
+            "code": "INTERNAL",
+            "message": "The receipt cannot be shown at the moment. Try again.",
+        }
+
+    async def shown() -> bool:
+        return (await _page(url)).status_code == 200
+
+    await eventually(shown)
+    assert "A song" in (await _page(url)).text
 
 
 def test_taxes_are_summed_by_rate() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from core.ids import Noun, encode
 from core.scopes import PERSONAL_SCOPES, Scope
+from tests.api.shop import do, settle
 from tests.support.sales import Store, open_store
 
 SALE = """
@@ -65,6 +66,25 @@ async def test_each_creator_sees_their_own_part(store: Store) -> None:
     assert await _sale(store.world.client("stranger"), ordered.sales["fable"]) is None
     reader = store.world.client("fable", PERSONAL_SCOPES - {Scope.SALES_READ})
     assert await _sale(reader, ordered.sales["fable"]) is None
+
+
+async def test_where_the_buyer_lives_is_shown_to_who_sends_it_once_it_is_paid(store: Store) -> None:
+    fable = await store.creator("fable")
+    await store.shipping(fable, 500)
+    book = await store.variant(fable, 1_000, requires_shipping=True)
+    owner = store.world.client("fable")
+    ordered, canceled = await store.order({book: 1}), await store.order({book: 1})
+    await do(store.guest(canceled), "orderCancel", orderId=canceled.id)
+    await settle(store.world)
+
+    for key in (ordered.sales["fable"], canceled.sales["fable"]):
+        sale = await _sale(owner, key)
+        assert (sale["address"], sale["shipping"]["title"]) == (None, "Post")
+
+    await store.confirm(ordered)
+    await settle(store.world)
+    assert (await _sale(owner, ordered.sales["fable"]))["address"]["line1"] == "1 Sample Street"
+    assert (await _sale(owner, canceled.sales["fable"]))["address"] is None
 
 
 async def test_a_creators_sales_are_listed_and_filtered(store: Store) -> None:

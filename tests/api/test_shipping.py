@@ -8,9 +8,9 @@ import pytest
 import pytest_asyncio
 
 from core.ids import Noun, uuid7
-from services import shipping
+from services import shipping, shipping_methods
 from services.shipping import Parcel
-from tests.api.shop import Shop, ask, do, nothing_of, unchanged, usd
+from tests.api.shop import Shop, ask, do, nothing_of, refused, unchanged, usd
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -261,6 +261,27 @@ async def test_what_is_no_price_of_shipping_is_refused(sender: Sender, price: di
     assert [(error["code"], error["path"]) for error in payload["errors"]] == [
         (code, ["input", "rates", "0", "price", field])
     ]
+
+
+async def test_a_zone_has_no_more_methods_than_a_cart_can_show(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipping_methods, "MAXIMUM_METHODS", 2)
+    zone, other = await sender.zone("DE"), await sender.zone("AT")
+    first = await sender.method(zone, {"price": usd("1.00")}, name="One")
+    await sender.method(zone, {"price": usd("2.00")}, name="Two")
+    given = {"zoneId": zone, "name": "Three", "rates": [{"price": usd("3.00")}]}
+
+    async with unchanged(sender.shop.world, requests=1):
+        payload = await ask(sender.client, "shippingMethodCreate", **given)
+
+    says = "A zone has at most 2 methods. Archive one that is not used."
+    refused(payload, "LIMIT_EXCEEDED", "zoneId", says=says)
+    assert await sender.options("DE") == [("One", 100), ("Two", 200)]
+    await sender.method(other, {"price": usd("1.00")})
+    await do(sender.client, "shippingMethodArchive", methodId=first)
+    await do(sender.client, "shippingMethodCreate", **given)
+    assert await sender.options("DE") == [("Two", 200), ("Three", 300)]
 
 
 async def test_a_repeat_under_the_same_key_makes_one(sender: Sender) -> None:

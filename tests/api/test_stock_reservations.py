@@ -184,7 +184,14 @@ async def test_held_again_for_longer_or_anew_or_refused(shelf: StockScene) -> No
 
 
 @pytest.mark.parametrize(
-    "paying", ["status = 'AUTHORIZED'", "status = 'SUCCEEDED', succeeded_at = now(), captured = gross"]
+    "paying",
+    [
+        "status = 'AUTHORIZED', authorized = gross",
+        # It is being captured, or it is not known whether it was.
+        "status = 'PROCESSING', authorized = gross, capturing = gross",
+        "status = 'PROCESSING', authorized = gross, reconciling = true",
+        "status = 'SUCCEEDED', succeeded_at = now(), captured = gross",
+    ],
 )
 async def test_what_is_as_good_as_paid_is_held_without_end(shelf: StockScene, paying: str) -> None:
     here = await shelf.location()

@@ -3,15 +3,19 @@
 import asyncio
 from typing import Any
 
+import asyncpg
 import pytest
 
+from core.clock import now
 from core.errors import Refused
-from core.ids import uuid7
+from core.ids import Noun, uuid7
 from core.viewer import Viewer
+from providers.payments.base import CancelPayment
 from services import orders
 from tests.api.shop import ask, settle
+from tests.support.orders import insert
 from tests.support.sales import Ordered, Store, some
-from tests.support.world import World
+from tests.support.world import World, eventually
 
 
 @pytest.fixture
@@ -105,3 +109,88 @@ async def test_twenty_fulfilments_under_one_key_are_one(store: Store) -> None:
     assert codes(list(answers)) == []
     assert len({answer["fulfilment"]["id"] for answer in answers}) == 1
     assert (await store.line(ordered, book))["fulfilled"] == 1
+
+
+async def _held_up(owner: asyncpg.Connection, number: int, *tasks: asyncio.Task[Any]) -> None:
+    """Wait until so many statements wait for locks, or until one of the tasks is done."""
+    waiting = (
+        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    )
+
+    async def reached() -> bool:
+        return await owner.fetchval(waiting) >= number or any(task.done() for task in tasks)
+
+    await eventually(reached)
+
+
+async def test_orders_paid_and_cancelled_in_one_settlement_and_a_checkout_do_not_wait_for_each_other(
+    store: Store, owner: asyncpg.Connection
+) -> None:
+    """Settlement locks all its orders before any stock: it would have stock that a checkout needs, and wait."""
+    fable = await store.creator("fable")
+    low, high = sorted([await store.variant(fable, stock=5), await store.variant(fable, stock=5)])
+    canceled, paid = await store.order({high: 1}), await store.order({low: 1})
+    await store.confirm(paid)
+    reference = await store.world.scalar(
+        "select provider_reference from payments where id = $1", canceled.payment_key
+    )
+    await store.engine.provider.cancel(CancelPayment(idempotency_key="cancel", provider_reference=reference))
+    cart, viewer = await store.cart({low: 1, high: 1})
+    async with owner.transaction():
+        await owner.execute("select from orders where id = $1 for no key update", paid.key)
+        settling = asyncio.create_task(settle(store.world))
+        await _held_up(owner, 1, settling)
+        buying = asyncio.create_task(store.check_out(cart, viewer, 2_000))
+        await _held_up(owner, 2, buying)
+
+    _, bought = await asyncio.gather(settling, buying)
+
+    assert await store.status(paid) == "FULFILLED"
+    assert await store.status(canceled) == "CANCELED"
+    assert bought.payment is not None
+    assert [await store.left(variant) for variant in (low, high)] == [3, 4]
+    assert await store.rows("select 1 from inbox_events where state <> 'DONE' or attempts > 1") == []
+
+
+async def test_files_set_while_a_payment_settles_reach_its_buyer(store: Store, owner: asyncpg.Connection) -> None:
+    """Settlement has seen no files, and whoever sets them sees no order that is paid: the later of both looks."""
+    fable = await store.creator("fable")
+    song, other = await store.variant(fable), await store.variant(fable)
+    paying, unpaid, elsewhere = [await store.order({sold: 1}) for sold in (song, song, other)]
+    for ordered in (paying, elsewhere):
+        await store.confirm(ordered)
+    at = now()
+    media = await insert(
+        owner,
+        "media_files",
+        creator_id=fable,
+        kind="DIGITAL",
+        state="STORED",
+        file_name="song.flac",
+        content_type="audio/flac",
+        size=3,
+        digest=b"0" * 32,
+        created_at=at,
+        updated_at=at,
+    )
+    given = {"variantId": store.id(Noun.VARIANT, song), "mediaIds": [store.id(Noun.MEDIA, media)]}
+    async with owner.transaction():
+        # What settlement takes last: it has looked for files by then, and has not committed.
+        await owner.execute("select from order_counter for no key update")
+        settling = asyncio.create_task(settle(store.world))
+        await _held_up(owner, 1, settling)
+        setting = asyncio.create_task(ask(store.world.client("fable"), "variantFilesSet", **given))
+        await _held_up(owner, 2, setting)
+
+    _, payload = await asyncio.gather(settling, setting)
+
+    assert payload["errors"] == []
+    granted = await store.rows(
+        "select l.order_id, g.state from access_grants g join order_lines l on l.id = g.line_id"
+    )
+    assert [tuple(row) for row in granted] == [(paying.key, "ACTIVE")]
+    assert [await store.status(each) for each in (paying, unpaid, elsewhere)] == [
+        "FULFILLED",
+        "PENDING",
+        "FULFILLED",
+    ]
