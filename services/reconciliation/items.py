@@ -16,7 +16,7 @@ _ITEMS: Final = """
             count(*) as number
         from orders o
         join payments p on p.id = o.payment_id
-        join order_parts a on a.order_id = o.id
+        join order_parts a on a.order_id = o.id and a.total > 0
         left join payment_shares s on s.id = a.id and s.payment_id = p.id
         group by o.payment_id
     ), line as (

@@ -229,6 +229,12 @@ async def test_what_became_a_draft_again_is_not_shown_by_a_cart_and_can_be_taken
     assert out["errors"] == []
     assert [each["variant"]["id"] for each in out["cart"]["lines"]] == [kept["variantId"]]
     assert (out["cart"]["total"]["amount"], codes(out["cart"])) == ("3.00", [])
+    # Nor does taking out what was never in it say whether it is there, or put anything in.
+    number = await shop.world.count("cart_lines")
+    for never in (gone, uuid7()):
+        again = await update(shop.supporter, cart["id"], lines=[line(never, 0)])
+        assert (again["errors"], again["cart"]["lines"]) == ([], out["cart"]["lines"])
+    assert await shop.world.count("cart_lines") == number
 
 
 async def test_cart_is_changed_line_by_line(shop: Shop, market: Market) -> None:

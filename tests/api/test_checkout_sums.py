@@ -13,7 +13,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 
 from app.postgres import Lease
 from core.clock import now
@@ -23,6 +23,7 @@ from core.ids import Noun, encode, uuid7
 from core.money import money
 from core.refunds import RefundReason
 from core.viewer import Viewer
+from providers.payments.sandbox.cards import CHARGE_AMOUNTS, REFUND_AMOUNTS
 from providers.tax.table import TaxTable
 from services import baskets as pricing
 from services import carts, charging, checkouts, fulfilments, maturing, order_refunds, reconciliation
@@ -422,6 +423,8 @@ async def _bought_and_given_back(fair: Fair, basket: Basket) -> str:
     if any(part.total and part.total - part.tax <= basket.fees.of(part.total - part.tax) for part in parts):
         await _prove_it_is_refused(fair, viewer, command)
         return TOO_SMALL
+    # Of some amounts the sandbox makes something else, and that is not what this is about.
+    assume(priced.totals.total not in CHARGE_AMOUNTS)
     done = await checkouts.complete(fair.engine, viewer, command)
     sold = Sold(offered, done.order_id, None if done.payment is None else done.payment["id"])
     if sold.payment is not None:
@@ -430,6 +433,8 @@ async def _bought_and_given_back(fair: Fair, basket: Basket) -> str:
         await settle(fair.world)
     await _prove_what_was_sold(fair, sold)
     await _give_back(fair, sold)
+    amounts = await fair.rows("select amount from refunds where payment_id = $1", sold.payment)
+    assume(all(each["amount"] not in REFUND_AMOUNTS for each in amounts))
     await _prove_all_is_back(fair, sold)
     return FREE if sold.payment is None else PAID
 

@@ -35,7 +35,7 @@ async def old(lease: Lease) -> AsyncIterator[asyncpg.Connection]:
     await admin.execute(f"create database {name}")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Module .* has no models", category=RuntimeWarning)
-        await run_migrations(config=migration_config(lease.dsn(name)), app_labels=["models"], target=BEFORE)
+        await run_migrations(config=migration_config(lease.dsn(name)), target=BEFORE)
     await Tortoise.close_connections()
     connection = await asyncpg.connect(lease.dsn(name))
     yield connection

@@ -111,14 +111,12 @@ async def test_twenty_fulfilments_under_one_key_are_one(store: Store) -> None:
     assert (await store.line(ordered, book))["fulfilled"] == 1
 
 
-async def _held_up(owner: asyncpg.Connection, number: int, *tasks: asyncio.Task[Any]) -> None:
+async def _held_up(store: Store, number: int, *tasks: asyncio.Task[Any]) -> None:
     """Wait until so many statements wait for locks, or until one of the tasks is done."""
-    waiting = (
-        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-    )
 
     async def reached() -> bool:
-        return await owner.fetchval(waiting) >= number or any(task.done() for task in tasks)
+        waiting: int = await store.world.scalar("select count(*) from pg_locks where not granted")
+        return waiting >= number or any(task.done() for task in tasks)
 
     await eventually(reached)
 
@@ -139,9 +137,9 @@ async def test_orders_paid_and_cancelled_in_one_settlement_and_a_checkout_do_not
     async with owner.transaction():
         await owner.execute("select from orders where id = $1 for no key update", paid.key)
         settling = asyncio.create_task(settle(store.world))
-        await _held_up(owner, 1, settling)
+        await _held_up(store, 1, settling)
         buying = asyncio.create_task(store.check_out(cart, viewer, 2_000))
-        await _held_up(owner, 2, buying)
+        await _held_up(store, 2, buying)
 
     _, bought = await asyncio.gather(settling, buying)
 
@@ -178,9 +176,9 @@ async def test_files_set_while_a_payment_settles_reach_its_buyer(store: Store, o
         # What settlement takes last: it has looked for files by then, and has not committed.
         await owner.execute("select from order_counter for no key update")
         settling = asyncio.create_task(settle(store.world))
-        await _held_up(owner, 1, settling)
+        await _held_up(store, 1, settling)
         setting = asyncio.create_task(ask(store.world.client("fable"), "variantFilesSet", **given))
-        await _held_up(owner, 2, setting)
+        await _held_up(store, 2, setting)
 
     _, payload = await asyncio.gather(settling, setting)
 
