@@ -70,6 +70,9 @@ _UPDATE: Final = f"""
     )
     insert into cart_lines (id, cart_id, variant_id, quantity, chosen_price, created_at)
     select l.id, cart.id, l.variant_id, l.quantity, l.chosen_price, $2 from cart, {_LINES}
+    where l.quantity > 0 or exists (
+        select from cart_lines e where e.cart_id = cart.id and e.variant_id = l.variant_id
+    )
     on conflict on constraint one_line_per_variant
         do update set quantity = excluded.quantity, chosen_price = excluded.chosen_price
 """  # ruff: ignore[hardcoded-sql-expression] - made of constants
@@ -355,12 +358,17 @@ def _codes(given: Sequence[str]) -> list[str]:
 
 
 async def _find(engine: Engine, viewer: Viewer, lines: Sequence[Wish], code: str) -> Mapping[UUID, Sellable]:
-    """Return variants; refuse those that are not there, or that are nobody's to see but their creator's."""
-    if not lines:
+    """Return variants; refuse those that are not there, or that are nobody's to see but their creator's.
+
+    What is taken out is not looked for: it may be gone, or a draft again, since it was put in.
+    """
+    ids = [wish.variant_id for wish in lines if wish.quantity]
+    if not ids:
         return {}
-    ids = [wish.variant_id for wish in lines]
     found = await catalogue.sellable(engine.database.reader, ids, code, now())
     for index, wish in enumerate(lines):
+        if not wish.quantity:
+            continue
         variant = found.get(wish.variant_id)
         hidden = variant is not None and variant.product_state == "draft"
         if variant is None or (hidden and variant.creator_user_id != viewer.user_id):

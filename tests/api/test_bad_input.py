@@ -587,7 +587,9 @@ async def test_price_out_of_bounds_is_refused_under_its_own_path(shop: Shop) -> 
             (usd("1000000.00"), "AMOUNT_TOO_LARGE", "amount"),
             ({"amount": "1", "currency": "XXX"}, "CURRENCY_NOT_SUPPORTED", "currency"),
         ):
-            async with unchanged(shop.world):
+            # Whether a product may cost nothing is for the product to say: that refusal is stored under its key.
+            stored = int(mutation == "productUpdate" and price == usd("0"))
+            async with unchanged(shop.world, requests=stored):
                 payload = await ask(client, mutation, **{**given, "price": price})
 
             assert [(error["code"], error["path"]) for error in payload["errors"]] == [

@@ -1,21 +1,28 @@
 """One order paid, cancelled, sent and given back by several at the same moment."""
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 import pytest
 
 from core.clock import now
-from core.errors import Refused
+from core.errors import ErrorCode, Refused
 from core.ids import Noun, uuid7
 from core.viewer import Viewer
 from providers.payments.base import CancelPayment
-from services import orders
-from tests.api.shop import ask, settle
+from services import orders, stock_reservations
+from tests.api.shop import ask, do, settle
 from tests.support.orders import insert
 from tests.support.sales import Ordered, Store, some
 from tests.support.world import World, eventually
+
+# An order itself, or what it counts towards.
+HOLDS: Final = {
+    "orders": "select from orders where id = $1 for no key update",
+    "usage_counters": "select from usage_counters where scope = (select 'buyer:' || buyer_key from orders where id = $1) "
+    "for no key update",
+}
 
 
 @pytest.fixture
@@ -121,12 +128,14 @@ async def _held_up(store: Store, number: int, *tasks: asyncio.Task[Any]) -> None
     await eventually(reached)
 
 
+@pytest.mark.parametrize("held_up_at", ["orders", "usage_counters"])
 async def test_orders_paid_and_cancelled_in_one_settlement_and_a_checkout_do_not_wait_for_each_other(
-    store: Store, owner: asyncpg.Connection
+    store: Store, owner: asyncpg.Connection, held_up_at: str
 ) -> None:
-    """Settlement locks all its orders before any stock: it would have stock that a checkout needs, and wait."""
+    """Settlement locks all its orders, then all their stock, before it cancels what a checkout waits for."""
     fable = await store.creator("fable")
-    low, high = sorted([await store.variant(fable, stock=5), await store.variant(fable, stock=5)])
+    limited = {"per_buyer_limit": 1}
+    low, high = sorted([await store.variant(fable, stock=5, product=limited) for _ in range(2)])
     canceled, paid = await store.order({high: 1}), await store.order({low: 1})
     await store.confirm(paid)
     reference = await store.world.scalar(
@@ -135,7 +144,8 @@ async def test_orders_paid_and_cancelled_in_one_settlement_and_a_checkout_do_not
     await store.engine.provider.cancel(CancelPayment(idempotency_key="cancel", provider_reference=reference))
     cart, viewer = await store.cart({low: 1, high: 1})
     async with owner.transaction():
-        await owner.execute("select from orders where id = $1 for no key update", paid.key)
+        key = canceled.key if held_up_at == "usage_counters" else paid.key
+        await owner.execute(HOLDS[held_up_at], key)
         settling = asyncio.create_task(settle(store.world))
         await _held_up(store, 1, settling)
         buying = asyncio.create_task(store.check_out(cart, viewer, 2_000))
@@ -148,6 +158,32 @@ async def test_orders_paid_and_cancelled_in_one_settlement_and_a_checkout_do_not
     assert bought.payment is not None
     assert [await store.left(variant) for variant in (low, high)] == [3, 4]
     assert await store.rows("select 1 from inbox_events where state <> 'DONE' or attempts > 1") == []
+
+
+async def test_stock_of_a_payment_that_is_being_captured_is_nobody_elses(
+    store: Store, owner: asyncpg.Connection
+) -> None:
+    fable = await store.creator("fable")
+    rare = await store.variant(fable, stock=1, product={"manual_capture": True})
+    ordered = await store.order({rare: 1})
+    await store.confirm(ordered)
+    await settle(store.world)
+    cart, viewer = await store.cart({rare: 1})
+    await do(store.world.client("fable"), "paymentCapture", paymentId=ordered.payment)
+    assert ordered.payment is not None
+    assert await store.world.status(ordered.payment) == "PROCESSING"
+    await owner.execute("update stock_reservations set expires_at = $1", now())
+
+    await asyncio.gather(*(stock_reservations.expire(store.engine) for _ in range(3)))
+    with pytest.raises(Refused) as refused:
+        await store.check_out(cart, viewer, 1_000)
+
+    assert refused.value.code is ErrorCode.OUT_OF_STOCK
+    assert await store.left(rare) == 0
+    await settle(store.world)
+    assert await store.status(ordered) == "FULFILLED"
+    assert await store.rows("select 1 from stock_reservations where state <> 'TAKEN'") == []
+    assert await store.world.count("orders") == 1
 
 
 async def test_files_set_while_a_payment_settles_reach_its_buyer(store: Store, owner: asyncpg.Connection) -> None:

@@ -300,7 +300,7 @@ async def test_payer_who_never_authenticates_pays_nothing_and_what_was_kept_for_
     payment = str((await desk.world.buy(desk.payer, product))["payment"]["id"])
     await desk.confirm(payment, ASKS)
     await desk.tell()
-    assert await desk.world.scalar("select stock from products") == 0
+    assert await desk.world.scalar("select on_hand - reserved from stock_levels") == 0
 
     # It is looked up once more first, and what was looked up just now is left alone for a while.
     for passing in (timedelta(hours=3), timedelta(minutes=1)):
@@ -310,7 +310,7 @@ async def test_payer_who_never_authenticates_pays_nothing_and_what_was_kept_for_
     await desk.tell()
     assert desk.stripe.object(await desk.intent(payment))["status"] == "canceled"
     assert await desk.world.status(payment) == "CANCELED"
-    assert await desk.world.scalar("select stock from products") == 1
+    assert await desk.world.scalar("select on_hand - reserved from stock_levels") == 1
     await desk.prove()
 
 

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from core import money
 from core.errors import ErrorCode, Refused
 from core.money import Currency, Money, allocate, parse
+from schema.money import MoneyInput
+from schema.scalars import CurrencyCode
 
 EDGES = (0, 1, 2**53 - 1, 2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**63 + 1, 10**18 - 1, 10**18, 10**18 + 1, 10**36)
 EXPONENTS = {"JPY": 0, "USD": 2, "KWD": 3}
@@ -155,3 +157,13 @@ def test_tie_goes_to_the_later_part() -> None:
 def test_split_that_makes_no_sense_is_an_error(total: int, given_weights: list[int]) -> None:
     with pytest.raises(ValueError, match="allocate takes"):
         allocate(total, given_weights)
+
+
+@pytest.mark.parametrize("code", sorted(EXPONENTS))
+def test_amount_that_is_sent_fits_into_64_bits(code: str) -> None:
+    largest, more = (Money(minor, money.currency(code)).amount for minor in (2**63 - 1, 2**63))
+
+    assert MoneyInput(amount=largest, currency=CurrencyCode(code)).parsed().minor == 2**63 - 1
+    with pytest.raises(Refused) as refused:
+        MoneyInput(amount=more, currency=CurrencyCode(code)).parsed()
+    assert (refused.value.code, refused.value.path) == (ErrorCode.AMOUNT_TOO_LARGE, ("amount", "amount"))
