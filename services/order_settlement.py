@@ -17,7 +17,6 @@ from core.ids import uuid7
 from core.orders import UNPAID, OrderEventKind, OrderStatus
 from core.payments import CAPTURED_STATUSES, PaymentKind, PaymentStatus
 from core.refunds import RefundReason, RefundStatus
-from ledger import chart
 from models.database import Connection
 from services import access, order_state, returns, stock_reservations, usage
 from services.order_money import left_of, take_back
@@ -45,17 +44,15 @@ async def lock(payment_ids: Sequence[UUID], *, on: Connection) -> None:
     await on.execute(_LOCK_LEVELS, payment_ids)
 
 
-async def paid(payments: Sequence[Any], *, on: Connection, at: datetime) -> list[chart.Draft]:
+async def paid(payments: Sequence[Any], *, on: Connection, at: datetime) -> None:
     """Let the orders of payments that are captured with this settlement be paid. Once each.
 
     ``payments`` are rows with ``id`` and ``kind``, in any order. What was sold out meanwhile is cancelled, and a
-    refund of exactly that is opened, which the worker asks the provider for. Return what else is to be posted:
-    a refund is posted once its provider has accepted it, so this is empty.
+    refund of exactly that is opened, which the worker asks the provider for.
     """
     wanted = [row["id"] for row in payments if row["kind"] == PaymentKind.PURCHASE]
     if wanted:
         await _pay(await order_state.lock_of_payments(wanted, on=on), on, at)
-    return []
 
 
 async def paid_free(order_ids: Sequence[UUID], *, on: Connection, at: datetime) -> None:

@@ -270,8 +270,8 @@ async def _settle_payments(
         await payments.write_changes(changes, on=connection, at=at)
     if returned:
         await returns.write(returned, on=connection, at=at)
-    of_orders = await _move_orders(connection, changes, returned, at)
-    drafts = (*await _follow(connection, changes, charges, at), *of_orders)
+    await _move_orders(connection, changes, returned, at)
+    drafts = await _follow(connection, changes, charges, at)
     if returned:
         await returns.add_days(returned, on=connection)
     gave_back = tuple(
@@ -297,12 +297,11 @@ def _is_return(fact: Any) -> bool:
 
 async def _move_orders(
     connection: Connection, changes: Sequence[Change], returned: Sequence[ReturnsChange], at: datetime
-) -> list[chart.Draft]:
-    """Let the orders of payments follow what became of those; return what is to be posted for that.
+) -> None:
+    """Let the orders of payments follow what became of those.
 
     Orders and stock are locked before creators' days. What is paid and given back at once is paid first.
     """
-    drafts: list[chart.Draft] = []
     of_orders = [change for change in changes if change.row["kind"] == PaymentKind.PURCHASE]
     canceled = [change.row["id"] for change in of_orders if change.canceled]
     paid = [change.row for change in of_orders if change.succeeded]
@@ -314,10 +313,9 @@ async def _move_orders(
     if canceled:
         await order_settlement.canceled(canceled, on=connection, at=at)
     if paid:
-        drafts = await order_settlement.paid(paid, on=connection, at=at)
+        await order_settlement.paid(paid, on=connection, at=at)
     if given_back:
         await order_settlement.returned(given_back, on=connection, at=at)
-    return drafts
 
 
 async def _follow(
