@@ -50,12 +50,12 @@ async def sell_digital_goods(shop: Shop) -> None:
 
 
 async def sold_licence(shop: Shop) -> str:
-    """Return the id of a fresh key that the supporter bought, with another in the pool to replace it."""
-    licence, pool = uuid7(), uuid7()
-    await _sell(shop, licence, str(licence))
+    """Return the id of a fresh key that the supporter bought and may replace: it was generated, not uploaded."""
+    licence, variant = uuid7(), uuid7()
+    creator = shop.world.key(Noun.CREATOR, shop.creator)
     async with shop.world.engine.database.writer.acquire() as connection:
-        await _key(connection, pool, str(pool), None)
-        await connection.execute("update stock_levels set on_hand = on_hand + 1 where variant_id = $1", _VARIANT)
+        await make_variant(connection, creator, id=variant, licence_policy="GENERATED")
+    await _sell(shop, licence, str(licence), variant)
     return encode(Noun.LICENCE, licence)
 
 
@@ -64,24 +64,24 @@ async def digital_variant(_: Shop) -> str:
     return VARIANT
 
 
-async def _sell(shop: Shop, licence: UUID, key: str) -> None:
+async def _sell(shop: Shop, licence: UUID, key: str, variant: UUID = _VARIANT) -> None:
     buyer = decode(Noun.USER, (await shop.supporter.run("{ me { id } }"))["me"]["id"])
     creator = shop.world.key(Noun.CREATOR, shop.creator)
     async with shop.world.engine.database.writer.acquire() as connection:
-        made = await make_order(connection, creator, _VARIANT, buyer=buyer, granted=False)
-        await _key(connection, licence, key, made.line)
+        made = await make_order(connection, creator, variant, buyer=buyer, granted=False)
+        await _key(connection, licence, key, made.line, variant)
 
 
-async def _key(connection: Connection, licence: UUID, key: str, line: UUID | None) -> None:
+async def _key(connection: Connection, licence: UUID, key: str, line: UUID, variant: UUID) -> None:
     at = now()
     await insert(
         connection,
         "licence_keys",
         id=licence,
-        variant_id=_VARIANT,
+        variant_id=variant,
         key=key,
         digest=digest_of(key),
-        state="AVAILABLE" if line is None else "ASSIGNED",
+        state="ASSIGNED",
         line_id=line,
         created_at=at,
         updated_at=at,
