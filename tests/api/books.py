@@ -12,6 +12,7 @@ from core.ids import Noun, uuid7
 from core.scopes import Scope
 from ledger import AccountKind, AccountSpec, Group, Movement, Posted, chart
 from tests.api.shop import Shop
+from tests.support.statements import is_own
 from tests.support.world import World
 
 FIGURES = "posted { amount minorUnits exponent currency } held { amount } available { amount } version"
@@ -139,7 +140,8 @@ def statements_sent(world: World) -> Iterator[list[str]]:
     sent: list[str] = []
 
     def log(record: Any) -> None:
-        sent.append(record.query)
+        if is_own(record.query):
+            sent.append(record.query)
 
     pools = (world.engine.database.reader, world.engine.database.writer)
     connections = [holder._con for pool in pools for holder in pool._holders if holder._con is not None]

@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from tests.api.shop import Shop, do, usd
+from tests.support.statements import is_own
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -54,8 +55,7 @@ async def statements(shop: Shop) -> AsyncIterator[list[str]]:
 
             def log(record: object) -> None:
                 query = re.sub(r"\s+", " ", str(getattr(record, "query", ""))).strip()
-                # The driver asks once per connection what the types it meets are made of.
-                if "typeinfo_tree" not in query and "set_config(" not in query:
+                if is_own(query):
                     seen.append(query)
 
             connection.add_query_logger(log)

@@ -11,6 +11,7 @@ from core.viewer import Viewer
 from services import order_settlement, order_state, refunds, stock_reservations
 from tests.api.shop import a_while_passes, ask, do, refused, settle
 from tests.support.sales import Store, open_store
+from tests.support.statements import is_own
 
 ORDER = """
 query ($id: ID!) { order(id: $id) {
@@ -296,7 +297,6 @@ async def test_many_orders_are_paid_in_as_many_statements_as_one(store: Store) -
     key = await store.variant(gable, 500, licence_policy="GENERATED")
     made = [await store.order({book: 1, key: 1}, codes=["SAVE"]) for _ in range(7)]
     counts = []
-    # The first also asks the database about its types.
     for batch in (made[:1], made[1:2], made[2:]):
         seen: list[str] = []
         async with store.engine.database.transaction() as transaction:
@@ -310,7 +310,7 @@ async def test_many_orders_are_paid_in_as_many_statements_as_one(store: Store) -
             rows = await connection.fetch("select * from payments where id = any($1::uuid[])", ids)
             with connection.query_logger(lambda record, seen=seen: seen.append(record.query)):
                 await order_settlement.paid(rows, on=connection, at=rows[0]["succeeded_at"])
-        counts.append(len(seen))
+        counts.append(len(list(filter(is_own, seen))))
     assert counts[1] == counts[2] <= 8
     assert [await store.status(ordered) for ordered in made] == ["FULFILLED"] * 7
 

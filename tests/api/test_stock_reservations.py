@@ -13,6 +13,7 @@ from core.errors import ErrorCode, Refused
 from services import stock_reservations
 from services.stock_reservations import Wanted
 from services.stock_writes import Change, Movement, Turned, write
+from tests.support.statements import is_own
 from tests.support.stock import StockScene, open_stock
 
 
@@ -262,7 +263,8 @@ async def test_reserving_taking_and_releasing_are_two_statements_each_for_any_nu
     sent: list[str] = []
 
     def hear(record: object) -> None:
-        sent.append(str(getattr(record, "query", "")))
+        query = str(getattr(record, "query", ""))
+        sent.extend([query] if is_own(query) else [])
 
     async def number() -> int:
         # They are heard of one turn later.
