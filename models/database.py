@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import asyncpg
+import orjson
 from tortoise.backends.asyncpg.client import TransactionWrapper
 
 if TYPE_CHECKING:
@@ -118,3 +119,8 @@ async def _pool(dsn: str, size: int, settings: dict[str, str]) -> Pool:
         # Compiling a statement costs more than any statement here takes.
         server_settings={"application_name": "comptoir", "timezone": "UTC", "jit": "off", **settings},
     )
+
+
+def jsonb(value: Any) -> str:
+    """Return a value as the text of a jsonb parameter; ids and moments are written as text."""
+    return orjson.dumps(value, default=str).decode()

@@ -12,6 +12,7 @@ from uuid import UUID
 from core.scopes import Scope
 from core.viewer import Viewer
 from resolvers import order_loaders, shown, shown_catalogue, shown_digital, shown_pricing, shown_stock
+from resolvers.keyed import aligned, grouped
 from services import catalogue as catalogue_service
 from services import collections as collection_service
 from services import creators as creator_service
@@ -34,34 +35,27 @@ from services.engine import Engine
 Loader = Callable[[Engine, Viewer, Sequence[UUID]], Awaitable[list[Any]]]
 
 
-def _aligned(
-    keys: Sequence[UUID], rows: Sequence[Any], show: Callable[[Any], Any], column: str = "id"
-) -> list[Any]:
-    by_key: Mapping[UUID, Any] = {row[column]: row for row in rows}
-    return [show(by_key[key]) if key in by_key else None for key in keys]
-
-
 async def creators(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
-    return _aligned(keys, await creator_service.by_id(engine, keys), shown.creator)
+    return aligned(keys, await creator_service.by_id(engine, keys), shown.creator)
 
 
 async def creator_of_user(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
-    return _aligned(keys, await creator_service.by_user(engine, keys), shown.creator, "user_id")
+    return aligned(keys, await creator_service.by_user(engine, keys), shown.creator, "user_id")
 
 
 async def products(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
-    return _aligned(keys, await catalogue_service.products_by_id(engine, keys), shown_catalogue.product)
+    return aligned(keys, await catalogue_service.products_by_id(engine, keys), shown_catalogue.product)
 
 
 async def user_names(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
-    return _aligned(keys, await user_service.by_id(engine, keys), itemgetter("name"))
+    return aligned(keys, await user_service.by_id(engine, keys), itemgetter("name"))
 
 
 async def payments(engine: Engine, viewer: Viewer, keys: Sequence[UUID]) -> list[Any]:
     """Payments, for those who pay them and those who are paid."""
     rows = await payment_service.by_id(engine, keys)
     own = [row for row in rows if may_see_payment(viewer, row)]
-    return _aligned(keys, own, lambda row: shown.payment(row, payer=payment_service.is_payer(viewer, row)))
+    return aligned(keys, own, lambda row: shown.payment(row, payer=payment_service.is_payer(viewer, row)))
 
 
 async def events_of_payment(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
@@ -72,12 +66,12 @@ async def events_of_payment(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> 
 
 async def tip_of_payment(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
     """The tips payments are for; reached from payments and activity one may see."""
-    return _aligned(keys, await tip_service.by_payment(engine, keys), shown.tip, "payment_id")
+    return aligned(keys, await tip_service.by_payment(engine, keys), shown.tip, "payment_id")
 
 
 async def purchase_of_payment(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
     """The purchases payments are for; reached from payments and activity one may see."""
-    return _aligned(keys, await purchase_service.by_payment(engine, keys), shown.purchase, "payment_id")
+    return aligned(keys, await purchase_service.by_payment(engine, keys), shown.purchase, "payment_id")
 
 
 async def refunds_of_payment(engine: Engine, viewer: Viewer, keys: Sequence[UUID]) -> list[Any]:
@@ -165,7 +159,7 @@ def may_see_stock(viewer: Viewer, creator_user_id: Any) -> bool:
 async def stock_locations(engine: Engine, viewer: Viewer, keys: Sequence[UUID]) -> list[Any]:
     rows = await stock_location_service.by_id(engine, keys)
     own = [row for row in rows if may_see_stock(viewer, row["creator_user_id"])]
-    return _aligned(keys, own, shown_stock.stock_location)
+    return aligned(keys, own, shown_stock.stock_location)
 
 
 async def levels_of_variant(engine: Engine, viewer: Viewer, keys: Sequence[UUID]) -> list[Any]:
@@ -180,45 +174,35 @@ async def levels_of_variant(engine: Engine, viewer: Viewer, keys: Sequence[UUID]
     ]
 
 
-def _grouped(
-    keys: Sequence[UUID], rows: Sequence[Any], show: Callable[[Any], Any], column: str = "product_id"
-) -> list[Any]:
-    """Return for each key what its rows show, in the rows' order; an empty list where there are none."""
-    by_key: dict[UUID, list[Any]] = {key: [] for key in keys}
-    for row in rows:
-        by_key[row[column]].append(show(row))
-    return [by_key[key] for key in keys]
-
-
 async def variants(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
     """Variants in whatever state; reached from carts, orders and stock one may see."""
-    return _aligned(keys, await catalogue_service.variants_by_id(engine, keys), shown_catalogue.variant)
+    return aligned(keys, await catalogue_service.variants_by_id(engine, keys), shown_catalogue.variant)
 
 
 async def variants_of_product(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
-    return _grouped(keys, await catalogue_service.variants_of_products(engine, keys), shown_catalogue.variant)
+    return grouped(keys, await catalogue_service.variants_of_products(engine, keys), shown_catalogue.variant)
 
 
 async def pictures_of_product(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
     base_url = engine.links.base_url
     rows = await media_service.of_products(engine, keys)
-    return _grouped(keys, rows, lambda row: shown_catalogue.picture(row, base_url))
+    return grouped(keys, rows, lambda row: shown_catalogue.picture(row, base_url))
 
 
 async def collections_of_product(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
-    return _grouped(keys, await collection_service.of_products(engine, keys), shown_catalogue.collection)
+    return grouped(keys, await collection_service.of_products(engine, keys), shown_catalogue.collection)
 
 
 async def methods_of_shipping_zone(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
     """The methods of zones; reached from zones of one's own."""
     rows = await shipping_service.methods_of(engine, keys)
-    return _grouped(keys, rows, shown_pricing.shipping_method, "zone_id")
+    return grouped(keys, rows, shown_pricing.shipping_method, "zone_id")
 
 
 async def rates_of_shipping_method(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
     """The rates of methods; reached from zones of one's own."""
     rows = await shipping_service.rates_of(engine, keys)
-    return _grouped(keys, rows, shown_pricing.shipping_rate, "method_id")
+    return grouped(keys, rows, shown_pricing.shipping_rate, "method_id")
 
 
 async def uses_of_discount(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:

@@ -1,12 +1,13 @@
 """The batch functions behind the edges of orders and sales."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from core.scopes import Scope
 from core.viewer import Viewer
 from resolvers import shown_orders as shown
+from resolvers.keyed import grouped
 from services import fulfilments as fulfilment_service
 from services import order_returns as return_service
 from services import orders as order_service
@@ -61,41 +62,34 @@ async def order_lines(engine: Engine, viewer: Viewer, keys: Sequence[UUID]) -> l
 
 async def lines_of_order(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
     """The lines of orders; reached from orders one may see."""
-    return _grouped(keys, await order_service.lines_of(engine, keys), "order_id", shown.line)
+    return grouped(keys, await order_service.lines_of(engine, keys), shown.line, "order_id")
 
 
 async def lines_of_sale(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
     """The lines of sales; reached from sales one may see."""
-    return _grouped(keys, await order_service.lines_of_sales(engine, keys), "part_id", shown.line)
+    return grouped(keys, await order_service.lines_of_sales(engine, keys), shown.line, "part_id")
 
 
 async def sales_of_order(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
     """The sales that orders consist of; reached from orders one may see."""
-    return _grouped(keys, await order_service.sales_of(engine, keys), "order_id", shown.sale)
+    return grouped(keys, await order_service.sales_of(engine, keys), shown.sale, "order_id")
 
 
 async def discounts_of_order(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
     """The discounts of orders; reached from orders one may see."""
-    return _grouped(keys, await order_service.discounts_of(engine, keys), "order_id", shown.discount)
+    return grouped(keys, await order_service.discounts_of(engine, keys), shown.discount, "order_id")
 
 
 async def events_of_order(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
     """The events of orders; reached from orders one may see."""
-    return _grouped(keys, await order_service.events_of(engine, keys), "order_id", shown.event)
+    return grouped(keys, await order_service.events_of(engine, keys), shown.event, "order_id")
 
 
 async def fulfilments_of_sale(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
     """What of sales was sent; reached from sales one may see."""
-    return _grouped(keys, await fulfilment_service.of_parts(engine, keys), "part_id", shown.fulfilment)
+    return grouped(keys, await fulfilment_service.of_parts(engine, keys), shown.fulfilment, "part_id")
 
 
 async def returns_of_sale(engine: Engine, _: Viewer, keys: Sequence[UUID]) -> list[Any]:
     """What of sales comes back; reached from sales one may see."""
-    return _grouped(keys, await return_service.of_parts(engine, keys), "part_id", shown.order_return)
-
-
-def _grouped(keys: Sequence[UUID], rows: Sequence[Any], column: str, show: Callable[[Any], Any]) -> list[Any]:
-    found: dict[UUID, list[Any]] = {key: [] for key in keys}
-    for row in rows:
-        found[row[column]].append(show(row))
-    return [found[key] for key in keys]
+    return grouped(keys, await return_service.of_parts(engine, keys), shown.order_return, "part_id")

@@ -25,6 +25,8 @@ from services.fees import ensure_chargeable
 from services.shipping import Parcel, ShippingOption
 from services.usage import Use
 
+MOST_OF_ONE: Final = 1_000
+"""How many of one variant may be bought at once."""
 _ADDRESS_NEEDED: Final = "Send an address: something in the cart is shipped."
 
 

@@ -14,15 +14,14 @@ from core.errors import ErrorCode, Refused, not_found
 from core.ids import uuid7
 from core.money import Money, currency
 from core.viewer import Viewer
-from models.database import Transaction, fetch_one
+from models.database import Transaction, fetch_one, jsonb
 from services import addresses, catalogue
-from services.baskets import Basket, BasketLine
+from services.baskets import MOST_OF_ONE, Basket, BasketLine
 from services.catalogue import Sellable
 from services.engine import Engine
 from services.requests import Outcome, Request, once_named, outcome_of_ids
 
 _MOST_LINES: Final = 100
-_MOST_OF_ONE: Final = 1_000
 _MOST_CODES: Final = 5
 _LONGEST_CODE: Final = 40
 
@@ -169,7 +168,7 @@ async def create(engine: Engine, viewer: Viewer, command: CreateCart) -> Created
     lines = _rows(command.lines, command.currency)
     fresh = await engine.database.writer.fetchval(
         _CREATE,
-        _json(lines),
+        jsonb(lines),
         at,
         request.principal,
         request.key,
@@ -237,7 +236,7 @@ async def update(engine: Engine, viewer: Viewer, command: UpdateCart) -> bool:
         code = command.currency or row["currency"]
         await connection.execute(
             _UPDATE,
-            _json(_rows(command.lines, code)),
+            jsonb(_rows(command.lines, code)),
             now(),
             command.cart_id,
             code,
@@ -333,8 +332,8 @@ def _check_lines(lines: Sequence[Wish], *, least: int) -> None:
     seen: set[UUID] = set()
     for index, wish in enumerate(lines):
         place = ("lines", str(index))
-        if not least <= wish.quantity <= _MOST_OF_ONE:
-            raise _invalid(f"A quantity is a number from {least} to {_MOST_OF_ONE}.", *place, "quantity")
+        if not least <= wish.quantity <= MOST_OF_ONE:
+            raise _invalid(f"A quantity is a number from {least} to {MOST_OF_ONE}.", *place, "quantity")
         if wish.variant_id in seen:
             raise _invalid("Name each variant once.", *place, "variantId")
         seen.add(wish.variant_id)
@@ -399,12 +398,8 @@ def _rows(lines: Sequence[Wish], code: str) -> list[dict[str, Any]]:
     ]
 
 
-def _json(value: Any) -> str:
-    return orjson.dumps(value, default=str).decode()
-
-
 def _address(address: Address | None) -> str | None:
-    return None if address is None else _json(address.as_json())
+    return None if address is None else jsonb(address.as_json())
 
 
 def _too_many_lines() -> Refused:

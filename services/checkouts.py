@@ -8,7 +8,6 @@ from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
-import orjson
 
 from core.clock import now
 from core.errors import ErrorCode, Refused, not_found
@@ -17,7 +16,7 @@ from core.money import Money
 from core.orders import OrderEventKind, OrderStatus
 from core.payments import PaymentKind
 from core.viewer import Viewer
-from models.database import Connection, Transaction
+from models.database import Connection, Transaction, jsonb
 from services import baskets, carts, order_events, order_settlement, payments, stock_reservations, usage
 from services.baskets import Priced
 from services.discounts import Rejected
@@ -275,10 +274,10 @@ async def place(engine: Engine, priced: Priced, placing: Placing, *, on: Connect
             _PLACE,
             order_events.told_of([told]),
             at,
-            _json(_order(priced, placing)),
-            _json(_parts(priced, parts)),
-            _json(_lines(rows, line_ids, parts)),
-            _json(_discounts(priced)),
+            jsonb(_order(priced, placing)),
+            jsonb(_parts(priced, parts)),
+            jsonb(_lines(rows, line_ids, parts)),
+            jsonb(_discounts(priced)),
             engine.provider.name,
             at + engine.provider_timeout,
             placing.cart_id,
@@ -422,10 +421,6 @@ def _discounts(priced: Priced) -> list[dict[str, Any]]:
         {"id": uuid7(), "discount_id": each.id, "title": each.title, "code": each.code, "amount": each.amount}
         for each in priced.discounts
     ]
-
-
-def _json(value: Any) -> str:
-    return orjson.dumps(value, default=str).decode()
 
 
 class _OvertakenError(Exception):

@@ -16,18 +16,11 @@ from services.access import bought, grant_earlier
 from services.engine import Engine
 from services.links import invalid_link
 from services.requests import Request, once
+from services.variant_rows import LOCK_OWN_VARIANT
 
 LINK_LIFETIME: Final = timedelta(hours=1)
 _PURPOSE: Final = "download"
 _MAXIMUM_FILES: Final = 100
-
-LOCK_OWN_VARIANT: Final = """
-    select v.id, v.licence_policy, p.creator_id
-    from product_variants v join products p on p.id = v.product_id join creators c on c.id = p.creator_id
-    where v.id = $1 and c.user_id = $2
-    for no key update of p
-"""
-"""Lock the product of a variant of the viewer's. Parameters: variant, user."""
 
 _MEDIA: Final = """
     select m.id, m.kind = 'DIGITAL' and m.state = 'STORED' as fit

@@ -16,12 +16,12 @@ from core.viewer import Viewer
 from models.database import Connection, Transaction
 from services import stock
 from services.access import bought, digest_of, generate_key, may_open
-from services.downloads import LOCK_OWN_VARIANT
 from services.engine import Engine
 from services.paging import Page, PageQuery, fetch_page
 from services.requests import Request, once
 from services.stock_plan import Shelves
 from services.stock_writes import Change, Movement, write
+from services.variant_rows import LOCK_OWN_VARIANT
 
 _MAXIMUM_KEYS: Final = 1_000
 _MAXIMUM_KEY_LENGTH: Final = 500

@@ -10,11 +10,9 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-import orjson
-
 from core.catalogue import LicencePolicy
 from core.orders import OrderEventKind, OrderStatus, follow
-from models.database import Connection
+from models.database import Connection, jsonb
 from services.order_events import TELL, Told, told_of
 
 # Whoever settles holds the payments' locks, so what stands with them is as it is now.
@@ -360,4 +358,4 @@ async def write(orders: Sequence[Order], *, on: Connection, at: datetime) -> Non
 
 
 def _json(rows: Iterable[Any]) -> str:
-    return orjson.dumps(list(rows), default=str).decode()
+    return jsonb(list(rows))

@@ -12,13 +12,11 @@ from core.money import Money
 from core.viewer import Viewer
 from models.database import Transaction
 from services import addresses, baskets, checkouts
-from services.baskets import Basket, BasketLine
+from services.baskets import MOST_OF_ONE, Basket, BasketLine
 from services.checkouts import Placing
 from services.engine import Engine
 from services.paging import Page, PageQuery, fetch_page
 from services.requests import Request, once_named
-
-_MOST_OF_ONE: Final = 1_000
 
 _PRODUCT: Final = """
     select p.state, p.currency, c.user_id as creator_user_id,
@@ -147,8 +145,8 @@ def _body(command: Buy) -> dict[str, Any]:
 
 async def _basket(engine: Engine, viewer: Viewer, command: Buy) -> Basket:
     """Return the one thing that is bought. Errors: NOT_FOUND, INPUT_INVALID."""
-    if not 1 <= command.quantity <= _MOST_OF_ONE:
-        raise _invalid(f"A quantity is a number from 1 to {_MOST_OF_ONE}.", "quantity")
+    if not 1 <= command.quantity <= MOST_OF_ONE:
+        raise _invalid(f"A quantity is a number from 1 to {MOST_OF_ONE}.", "quantity")
     email = None if command.email is None else addresses.checked_email(command.email, "email")
     product = await engine.database.reader.fetchrow(_PRODUCT, command.product_id, command.variant_id)
     hidden = product is not None and product["state"] == "draft" and product["creator_user_id"] != viewer.user_id

@@ -17,15 +17,10 @@ from services import stock
 from services.engine import Engine
 from services.requests import Request, once
 from services.stock_writes import Change, Movement, write
+from services.variant_rows import LOCK_OWN_VARIANT
 
 _MAXIMUM_NOTE_LENGTH: Final = 500
 
-_OWN_VARIANT: Final = """
-    select v.id, p.creator_id, v.stock_tracked, v.licence_policy
-    from product_variants v join products p on p.id = v.product_id join creators c on c.id = p.creator_id
-    where v.id = $1 and c.user_id = $2
-    for no key update of p
-"""
 _LOCATIONS: Final = """
     select id, state from stock_locations where id = any($1::uuid[]) and creator_id = $2
 """
@@ -189,7 +184,7 @@ async def move(engine: Engine, viewer: Viewer, command: MoveStock) -> tuple[Any,
 
 async def _lock_own(connection: Connection, viewer: Viewer, variant_id: UUID, *, counted: bool) -> Any:
     """Lock the product of a variant of the viewer's. Errors: NOT_FOUND; INPUT_INVALID if its stock is keys."""
-    variant = await connection.fetchrow(_OWN_VARIANT, variant_id, viewer.user_id)
+    variant = await connection.fetchrow(LOCK_OWN_VARIANT, variant_id, viewer.user_id)
     if variant is None:
         raise not_found("variant", "variantId")
     if counted and variant["licence_policy"] == LicencePolicy.POOL:

@@ -17,6 +17,14 @@ from models.database import Connection
 from services.stock import set_available
 from services.stock_locations import main_location
 
+LOCK_OWN_VARIANT: Final = """
+    select v.id, p.creator_id, v.stock_tracked, v.licence_policy
+    from product_variants v join products p on p.id = v.product_id join creators c on c.id = p.creator_id
+    where v.id = $1 and c.user_id = $2
+    for no key update of p
+"""
+"""Lock the product of a variant of the viewer's. Parameters: variant, user."""
+
 _INSERT: Final = """
     with given as (
         select * from jsonb_to_recordset($1::jsonb) as g (
